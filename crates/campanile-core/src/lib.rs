@@ -1,1 +1,46 @@
-//! Work in progress.
+//! The vocabulary and the rules of Campanile.
+//!
+//! Everything here is pure: no I/O, no clock, no randomness, no runtime. The rules are three
+//! functions and one check:
+//!
+//! - [`apply`]: how state follows from an event. The only fold there is.
+//! - [`plan`]: who must hear of an event.
+//! - [`judge`]: what to do about the outcome of an attempt.
+//! - [`still_due`]: whether a planned delivery still matters, asked before each attempt.
+//!
+//! [`port`] names what the rules need from the world; adapters implement those traits and carry
+//! a conformance suite from `campanile-testkit`.
+
+mod agenda;
+mod content;
+mod deliver;
+mod endpoint;
+mod event;
+mod fold;
+mod id;
+mod judge;
+mod plan;
+mod platform;
+pub mod port;
+mod position;
+mod receipt;
+mod state;
+mod time;
+
+pub use agenda::{AgendaChange, AgendaEntry, Due, ParkedDelivery};
+pub use content::{Content, Limits, Posted, Priority, RequestStamp, Visual};
+pub use deliver::{Delivery, DeliveryKind, Suppression, still_due};
+pub use endpoint::{Address, ApnsToken, Endpoint, RetireReason, Tombstone};
+pub use event::{Event, Fact, Recorded, StateChange, UserAction};
+pub use fold::{Changes, apply, apply_receipt, touches};
+pub use id::{
+    AppId, DeliveryId, EndpointId, Fingerprint, IdentityKey, InvalidId, NotificationId,
+    RegistrationId, RequestKey, UserId, UserRef,
+};
+pub use judge::{HoldReason, Outcome, RetryPolicy, RouteHealth, Verdict, judge};
+pub use plan::plan;
+pub use platform::{Environment, Platform, PlatformMask, Route};
+pub use position::{Generation, LogIdentity, Offset, Partition, Position};
+pub use receipt::{End, Receipt, Settled};
+pub use state::{Change, Ended, Item, PostVerdict, Reach, RequestRecord, State};
+pub use time::{Tick, Timestamp};

@@ -1,0 +1,77 @@
+//! The agenda: what is due when. Time enters the fold only as recorded events, so that a replay
+//! sees the same time again.
+
+use crate::{
+    DeliveryId, DeliveryKind, EndpointId, NotificationId, Offset, Platform, RegistrationId,
+    Timestamp,
+};
+
+/// A delivery put off, by reference: its content stays where it is, in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ParkedDelivery {
+    /// Which delivery.
+    pub delivery: DeliveryId,
+    /// The item it tells of.
+    pub item: NotificationId,
+    /// The event that caused it, in the user's partition.
+    pub cause: Offset,
+    /// To whom.
+    pub endpoint: EndpointId,
+    /// Which worker's business it is.
+    pub platform: Platform,
+    /// What for.
+    pub kind: DeliveryKind,
+    /// How many attempts were made.
+    pub attempts: u32,
+}
+
+/// What comes due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Due {
+    /// An item reaches its end.
+    Expire {
+        /// The item.
+        id: NotificationId,
+        /// The revision that set the end; a later one moved it.
+        revision: u32,
+    },
+    /// An endpoint's lease ends.
+    Lapse {
+        /// The endpoint.
+        endpoint: EndpointId,
+        /// The registration whose lease it is.
+        registration: RegistrationId,
+    },
+    /// A parked delivery is tried again.
+    Retry(ParkedDelivery),
+}
+
+impl Due {
+    /// The item it is about, if it is about one.
+    #[must_use]
+    pub const fn item(&self) -> Option<NotificationId> {
+        match self {
+            Self::Expire { id, .. } => Some(*id),
+            Self::Retry(parked) => Some(parked.item),
+            Self::Lapse { .. } => None,
+        }
+    }
+}
+
+/// An entry of a user's agenda. Equal entries are one entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AgendaEntry {
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    pub due: Due,
+}
+
+/// How a user's agenda changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AgendaChange {
+    /// The entry is on the agenda from now on.
+    Add(AgendaEntry),
+    /// The entry is no longer on the agenda.
+    Remove(AgendaEntry),
+}

@@ -1,0 +1,123 @@
+//! Deliveries: an event's way to one endpoint, and whether it still matters.
+
+use std::sync::Arc;
+
+use crate::{
+    Address, DeliveryId, EndpointId, Item, NotificationId, Offset, Platform, Reach, Timestamp,
+};
+
+/// What a delivery is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum DeliveryKind {
+    /// Shows a revision of an item.
+    Show {
+        /// Which revision.
+        revision: u32,
+    },
+    /// Tells silently how the item stands.
+    Sync,
+}
+
+/// A revision or a change, on its way to one endpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// The same after a retry, a crash, a rebalance.
+    pub id: DeliveryId,
+    /// The event that caused it.
+    pub cause: Offset,
+    /// The item.
+    pub item: NotificationId,
+    /// To whom.
+    pub endpoint: EndpointId,
+    /// Whose worker's business it is.
+    pub platform: Platform,
+    /// What for.
+    pub kind: DeliveryKind,
+    /// Attempts made before it was last parked.
+    pub attempts: u32,
+}
+
+/// Why a delivery was not sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Suppression {
+    /// The user read or handled it elsewhere.
+    Handled,
+    /// It reached its end, or its time for being delivered is over.
+    Expired,
+    /// The producer took it back.
+    Recalled,
+    /// The user deleted it.
+    Deleted,
+    /// A later revision or change says more.
+    Superseded,
+    /// The endpoint is retired, or its lease is over.
+    EndpointGone,
+}
+
+impl Suppression {
+    /// The word for timelines, logs and metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Handled => "handled",
+            Self::Expired => "expired",
+            Self::Recalled => "recalled",
+            Self::Deleted => "deleted",
+            Self::Superseded => "superseded",
+            Self::EndpointGone => "endpoint gone",
+        }
+    }
+}
+
+/// Whether `delivery` still matters at `now`: asked before every attempt, with the newest state.
+/// Answers where to send it.
+///
+/// # Errors
+/// The reason for not sending it.
+pub fn still_due(
+    reach: &Reach,
+    item: Option<&Item>,
+    delivery: &Delivery,
+    now: Timestamp,
+) -> Result<Arc<Address>, Suppression> {
+    let endpoint = reach.endpoints.get(&delivery.endpoint).ok_or(Suppression::EndpointGone)?;
+    if endpoint.lease_until <= now || endpoint.since > delivery.cause {
+        return Err(Suppression::EndpointGone);
+    }
+    let item = item.ok_or(Suppression::Expired)?;
+    match delivery.kind {
+        DeliveryKind::Show { revision } => show_is_due(item, revision, now)?,
+        DeliveryKind::Sync => sync_is_due(item, delivery, now)?,
+    }
+    Ok(endpoint.address.clone())
+}
+
+fn show_is_due(item: &Item, revision: u32, now: Timestamp) -> Result<(), Suppression> {
+    if let Some(ended) = item.ended {
+        return Err(ended.suppression());
+    }
+    if item.revision != revision {
+        return Err(Suppression::Superseded);
+    }
+    if item.is_handled() {
+        return Err(Suppression::Handled);
+    }
+    if now >= item.deliver_by.min(item.expires_at) {
+        return Err(Suppression::Expired);
+    }
+    Ok(())
+}
+
+fn sync_is_due(item: &Item, delivery: &Delivery, now: Timestamp) -> Result<(), Suppression> {
+    let newer_change =
+        item.last_change_not_from(delivery.endpoint).is_some_and(|at| at > delivery.cause);
+    let newer_revision = item.posted_at.is_some_and(|at| at > delivery.cause)
+        && item.platforms.contains(delivery.platform);
+    if newer_change || newer_revision {
+        return Err(Suppression::Superseded);
+    }
+    if now >= item.expires_at {
+        return Err(Suppression::Expired);
+    }
+    Ok(())
+}

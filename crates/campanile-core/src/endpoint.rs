@@ -1,0 +1,135 @@
+//! Endpoints: one app installation of one user on one platform, with its current address.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::{AppId, Environment, InvalidId, Offset, Platform, RegistrationId, Route, Timestamp};
+
+/// An APNs device token in hexadecimal. Apple says not to assume its length ("Sending
+/// notification requests to APNs"); an even count of 2 to 200 digits is taken.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ApnsToken(Arc<str>);
+
+impl ApnsToken {
+    /// Checks `text` and takes it in lower case.
+    ///
+    /// # Errors
+    /// [`InvalidId`] if it is empty, over 200 digits, odd or not hexadecimal.
+    pub fn new(text: &str) -> Result<Self, InvalidId> {
+        if text.is_empty() {
+            return Err(InvalidId::Empty);
+        }
+        if text.len() > 200 {
+            return Err(InvalidId::TooLong { limit: 200, got: text.len() });
+        }
+        let allowed = "an even count of hexadecimal digits";
+        if let Some(at) = text.bytes().position(|b| !b.is_ascii_hexdigit()) {
+            return Err(InvalidId::Character { at, allowed });
+        }
+        if text.len() % 2 == 1 {
+            return Err(InvalidId::Character { at: text.len() - 1, allowed });
+        }
+        Ok(Self(text.to_ascii_lowercase().into()))
+    }
+
+    /// The digits, lower case.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for ApnsToken {
+    /// Shows the first digits only: with a stolen key a whole token is enough to send.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ApnsToken({}…)", self.0.get(..6).unwrap_or_default())
+    }
+}
+
+/// Where a platform finds an endpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// An app installation on an Apple device.
+    Apns {
+        /// The device token.
+        token: ApnsToken,
+        /// The topic: the app's bundle id.
+        topic: Arc<str>,
+        /// Which of Apple's worlds issued the token.
+        environment: Environment,
+    },
+}
+
+impl Address {
+    /// The platform the address belongs to.
+    #[must_use]
+    pub const fn platform(&self) -> Platform {
+        match self {
+            Self::Apns { .. } => Platform::Apns,
+        }
+    }
+
+    /// The route that leads there for `app`.
+    #[must_use]
+    pub fn route(&self, app: &AppId) -> Route {
+        match self {
+            Self::Apns { topic, environment, .. } => Route {
+                app: app.clone(),
+                platform: Platform::Apns,
+                environment: *environment,
+                credential: topic.clone(),
+            },
+        }
+    }
+}
+
+/// A live endpoint, as the fold knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// The current registration.
+    pub registration: RegistrationId,
+    /// The current address.
+    pub address: Arc<Address>,
+    /// The first registration of this unbroken life: posts before it are not for this endpoint.
+    pub since: Offset,
+    /// When the current registration was recorded.
+    pub registered_at: Timestamp,
+    /// When the registration lapses unless it is renewed.
+    pub lease_until: Timestamp,
+}
+
+/// Why an endpoint stopped being one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RetireReason {
+    /// The app or the user asked for it.
+    Unregistered,
+    /// The platform said that the address is gone.
+    AddressGone,
+    /// The lease ran out.
+    Lapsed,
+}
+
+impl RetireReason {
+    /// The word for logs, timelines and metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unregistered => "unregistered",
+            Self::AddressGone => "address gone",
+            Self::Lapsed => "lapsed",
+        }
+    }
+}
+
+/// What is remembered of a retired endpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tombstone {
+    /// The registration that was current.
+    pub registration: RegistrationId,
+    /// The event that retired it.
+    pub at: Offset,
+    /// When.
+    pub time: Timestamp,
+    /// Why.
+    pub reason: RetireReason,
+}

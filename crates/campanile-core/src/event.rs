@@ -1,0 +1,147 @@
+//! Events: facts in the log, in the past tense.
+
+use std::sync::Arc;
+
+use crate::{
+    Address, AgendaEntry, AppId, EndpointId, NotificationId, Position, Posted, RegistrationId,
+    RetireReason, Timestamp, UserRef,
+};
+
+/// What a user did with a notification. Its meaning is the app's; anything but
+/// [`UserAction::None`] counts as handled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum UserAction {
+    /// Nothing yet.
+    #[default]
+    None,
+    /// Opened.
+    Activated,
+    /// Waved away; final for its revision.
+    Dismissed,
+    /// Put off.
+    Snoozed,
+}
+
+/// A change of one item's state by its user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StateChange {
+    /// The item.
+    pub id: NotificationId,
+    /// The revision the user saw; a change of an older revision leaves a newer one alone. Absent:
+    /// whatever is current when the event is recorded.
+    pub revision: Option<u32>,
+    /// Whether it is read from now on.
+    pub read: Option<bool>,
+    /// What the user did.
+    pub action: Option<UserAction>,
+    /// The endpoint it was done on, which need not be told.
+    pub origin: Option<EndpointId>,
+}
+
+/// A fact about one user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// An app installation can be reached at an address until the lease ends.
+    EndpointRegistered {
+        /// Which installation.
+        endpoint: EndpointId,
+        /// Which registration of it.
+        registration: RegistrationId,
+        /// Where.
+        address: Arc<Address>,
+        /// When the lease ends.
+        lease_until: Timestamp,
+    },
+    /// The lease of a registration was extended.
+    EndpointRenewed {
+        /// Which installation.
+        endpoint: EndpointId,
+        /// The registration that was renewed; an older one than the current changes nothing.
+        registration: RegistrationId,
+        /// When the lease ends now.
+        lease_until: Timestamp,
+    },
+    /// An endpoint stopped being one.
+    EndpointRetired {
+        /// Which installation.
+        endpoint: EndpointId,
+        /// The registration that was judged; if another is current, nothing happens. Absent:
+        /// whatever is current.
+        registration: Option<RegistrationId>,
+        /// Why.
+        reason: RetireReason,
+    },
+    /// A notification was posted, or posted again with new content.
+    NotificationPosted(Posted),
+    /// The producer took a notification back.
+    NotificationRecalled {
+        /// Which.
+        id: NotificationId,
+    },
+    /// The user read or handled a notification.
+    StateChanged(StateChange),
+    /// The user deleted a notification.
+    NotificationDeleted {
+        /// Which.
+        id: NotificationId,
+        /// Where, if on an endpoint.
+        origin: Option<EndpointId>,
+    },
+    /// The time of an agenda entry came.
+    CameDue(AgendaEntry),
+}
+
+impl Event {
+    /// The item it is about, if it is about one.
+    #[must_use]
+    pub const fn item(&self) -> Option<NotificationId> {
+        match self {
+            Self::NotificationPosted(posted) => Some(posted.id),
+            Self::NotificationRecalled { id } | Self::NotificationDeleted { id, .. } => Some(*id),
+            Self::StateChanged(change) => Some(change.id),
+            Self::CameDue(entry) => entry.due.item(),
+            Self::EndpointRegistered { .. }
+            | Self::EndpointRenewed { .. }
+            | Self::EndpointRetired { .. } => None,
+        }
+    }
+
+    /// The name in timelines, logs and metrics.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::EndpointRegistered { .. } => "EndpointRegistered",
+            Self::EndpointRenewed { .. } => "EndpointRenewed",
+            Self::EndpointRetired { .. } => "EndpointRetired",
+            Self::NotificationPosted(_) => "NotificationPosted",
+            Self::NotificationRecalled { .. } => "NotificationRecalled",
+            Self::StateChanged(_) => "StateChanged",
+            Self::NotificationDeleted { .. } => "NotificationDeleted",
+            Self::CameDue(_) => "CameDue",
+        }
+    }
+}
+
+/// An event about to be recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fact {
+    /// The tenant.
+    pub app: AppId,
+    /// Whom it is about.
+    pub user: UserRef,
+    /// The trace it belongs to: a W3C `traceparent` value.
+    pub cause: Option<Arc<str>>,
+    /// What happened.
+    pub event: Event,
+}
+
+/// An event in the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recorded {
+    /// Where.
+    pub position: Position,
+    /// When it was appended; never decreases within a partition.
+    pub time: Timestamp,
+    /// What.
+    pub fact: Fact,
+}

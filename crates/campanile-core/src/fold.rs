@@ -1,0 +1,135 @@
+//! How state follows from events: the only fold there is.
+//!
+//! [`apply`] is total (any event on any state) and idempotent by position (an event read twice
+//! changes state once), so readers may crash and repeat. Projector, workers, time travel and
+//! tests call it; nothing else derives state.
+
+use std::sync::Arc;
+
+use crate::port::{Piece, PieceKey};
+use crate::{
+    AgendaChange, AgendaEntry, Due, End, Event, Item, Limits, ParkedDelivery, PostVerdict, Posted,
+    Reach, Receipt, Recorded, RequestRecord, State, UserRef,
+};
+
+/// What an event changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// The user's reach changed.
+    pub reach: bool,
+    /// The item changed.
+    pub item: bool,
+    /// The request is remembered from now on.
+    pub request: bool,
+    /// What became of the post, if it was one.
+    pub verdict: Option<PostVerdict>,
+    /// How the agenda changes.
+    pub agenda: Vec<AgendaChange>,
+}
+
+/// The pieces of state that `event` about `user` may read or change. [`apply`] needs these, and
+/// no others.
+#[must_use]
+pub fn touches(user: UserRef, event: &Event) -> Vec<PieceKey> {
+    let request = match event {
+        Event::NotificationPosted(posted) => posted.request,
+        _ => None,
+    };
+    let reach = std::iter::once(PieceKey::Reach(user));
+    let item = event.item().map(|id| PieceKey::Item(user, id));
+    reach.chain(item).chain(request.map(|stamp| PieceKey::Request(user, stamp.key))).collect()
+}
+
+/// Folds a recorded event into the pieces it touches.
+pub fn apply(state: &mut State, record: &Recorded) -> Changes {
+    let (at, time) = (record.position.offset, record.time);
+    let event = &record.fact.event;
+    let mut changes = Changes::default();
+    if let Event::NotificationPosted(posted) = event {
+        let verdict = judge_request(state, record, posted, &mut changes);
+        changes.verdict = Some(verdict);
+        if verdict != PostVerdict::Accepted {
+            return changes;
+        }
+    }
+    if let Event::CameDue(entry @ AgendaEntry { due: Due::Retry(_), .. }) = event {
+        changes.agenda.push(AgendaChange::Remove(*entry));
+    }
+    if is_about_reach(event) {
+        let reach: &mut Reach = Arc::make_mut(&mut state.reach);
+        if let Some(agenda) = reach.apply(at, time, event) {
+            changes.reach = true;
+            changes.agenda.extend(agenda);
+        }
+    } else if let Some(agenda) = Item::apply(&mut state.item, at, time, event) {
+        changes.item = true;
+        changes.agenda.extend(agenda);
+    }
+    changes
+}
+
+/// Folds a receipt: a parked delivery goes on the agenda.
+#[must_use]
+pub fn apply_receipt(receipt: &Receipt) -> Vec<AgendaChange> {
+    let parked = receipt.settled.iter().filter_map(|settled| match &settled.end {
+        End::Parked { until, .. } => Some(AgendaEntry {
+            at: *until,
+            due: Due::Retry(ParkedDelivery {
+                delivery: settled.delivery,
+                item: receipt.item,
+                cause: receipt.cause,
+                endpoint: settled.endpoint,
+                platform: receipt.platform,
+                kind: settled.kind,
+                attempts: settled.attempts,
+            }),
+        }),
+        _ => None,
+    });
+    parked.map(AgendaChange::Add).collect()
+}
+
+const fn is_about_reach(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::EndpointRegistered { .. }
+            | Event::EndpointRenewed { .. }
+            | Event::EndpointRetired { .. }
+            | Event::CameDue(AgendaEntry { due: Due::Lapse { .. }, .. })
+    )
+}
+
+fn judge_request(
+    state: &mut State,
+    record: &Recorded,
+    posted: &Posted,
+    changes: &mut Changes,
+) -> PostVerdict {
+    let Some(stamp) = &posted.request else { return PostVerdict::Accepted };
+    let (at, time) = (record.position.offset, record.time);
+    let known = state.request.as_ref().and_then(|known| known.verdict(at, time, stamp));
+    known.unwrap_or_else(|| {
+        let until = time.after(Limits::REMEMBERED_AFTER).max(posted.expires_at);
+        let until = until.min(time.after(Limits::LONGEST_LIFE));
+        let fingerprint = stamp.fingerprint;
+        state.request = Some(RequestRecord { at, fingerprint, item: posted.id, until });
+        changes.request = true;
+        PostVerdict::Accepted
+    })
+}
+
+impl State {
+    /// Puts together what was read for [`touches`] of one event.
+    #[must_use]
+    pub fn from_pieces(pieces: impl IntoIterator<Item = Piece>) -> Self {
+        let mut state = Self::default();
+        for piece in pieces {
+            match piece {
+                Piece::Reach(reach) => state.reach = reach,
+                Piece::Item(item) => state.item = Some(item),
+                Piece::Request(request) => state.request = Some(request),
+            }
+        }
+        state
+    }
+}

@@ -1,0 +1,20 @@
+//! What the rules and the roles need from the world.
+//!
+//! Each trait states its contract in its documentation; a suite in `campanile-testkit` checks it
+//! against every adapter. Shapes are batches and data, not callbacks.
+
+mod clock;
+mod log;
+mod projection;
+mod push;
+
+pub use clock::{Clock, Entropy};
+pub use log::{
+    AppendError, Batch, CommitError, EventLog, Flow, GroupEvent, GroupName, GroupReader, LogAdmin,
+    NewRecord, Progress, ReadError, ReadLimit, Record, StartAt, Stream,
+};
+pub use projection::{
+    Applied, ChangeFeed, Checkpoint, Claim, DueEntry, Epoch, FeedEvent, ItemOrder, ItemQuery,
+    Items, Piece, PieceKey, PieceWrite, Projection, ProjectionError, RecordRef, Views, Write,
+};
+pub use push::{Fit, Push, PushBody, Pusher, RouteDown, Slot, SyncState, Unfit};

@@ -1,0 +1,287 @@
+//! The projection: current state, a fold of the log that can be thrown away.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::port::Stream;
+use crate::{
+    AgendaChange, AgendaEntry, Item, NotificationId, Offset, Partition, Reach, RequestKey,
+    RequestRecord, Timestamp, UserRef,
+};
+
+/// What state is made of: small pieces, so that an event rewrites little.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Piece {
+    /// A user's endpoints.
+    Reach(Arc<Reach>),
+    /// One notification.
+    Item(Arc<Item>),
+    /// One remembered request.
+    Request(RequestRecord),
+}
+
+/// Names a piece.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PieceKey {
+    /// The endpoints of a user.
+    Reach(UserRef),
+    /// A notification of a user.
+    Item(UserRef, NotificationId),
+    /// A request for a user.
+    Request(UserRef, RequestKey),
+}
+
+impl PieceKey {
+    /// Whose piece it is.
+    #[must_use]
+    pub const fn user(&self) -> UserRef {
+        match self {
+            Self::Reach(user) | Self::Item(user, _) | Self::Request(user, _) => *user,
+        }
+    }
+}
+
+/// How far the fold of one partition has come: the next offset of each stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// The next event to fold.
+    pub events: Offset,
+    /// The next receipt to fold.
+    pub receipts: Offset,
+}
+
+/// Counts the writers of a partition; a later one fences the earlier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Epoch(pub u64);
+
+/// The right to write a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// This writer's number.
+    pub epoch: Epoch,
+    /// Where to go on.
+    pub checkpoint: Checkpoint,
+}
+
+/// A record in one of the streams of a user's partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RecordRef {
+    /// The stream.
+    pub stream: Stream,
+    /// The offset in it.
+    pub offset: Offset,
+}
+
+/// The new value of one piece.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PieceWrite {
+    /// Which piece.
+    pub key: PieceKey,
+    /// Its value.
+    pub piece: Piece,
+    /// After this time of the partition the storage may drop the piece; `None`: never.
+    pub keep_until: Option<Timestamp>,
+}
+
+/// A step of one partition's fold: changes and checkpoint, stored together or not at all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Write {
+    /// The partition.
+    pub partition: Partition,
+    /// The writer.
+    pub epoch: Epoch,
+    /// The checkpoint this step starts from.
+    pub from: Checkpoint,
+    /// The checkpoint after it.
+    pub to: Checkpoint,
+    /// The latest append time folded: the partition's time.
+    pub time: Timestamp,
+    /// New values, each key once.
+    pub pieces: Vec<PieceWrite>,
+    /// Changes of users' agendas, in order.
+    pub agenda: Vec<(UserRef, AgendaChange)>,
+    /// Records to find again by user, and by item if they are about one.
+    pub history: Vec<(UserRef, Option<NotificationId>, RecordRef)>,
+}
+
+/// What became of a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Applied {
+    /// It is stored.
+    Applied,
+    /// A later writer claimed the partition; this one must stop.
+    Fenced,
+    /// The stored checkpoint is not where the step starts; claim again.
+    Gap(Checkpoint),
+}
+
+/// States and the checkpoint they belong to, read at one instant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Views {
+    /// How far the fold was.
+    pub checkpoint: Checkpoint,
+    /// A piece per key asked for, in order.
+    pub pieces: Vec<Option<Piece>>,
+}
+
+/// Which order items are listed in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ItemOrder {
+    /// Latest change first; `after` is exclusive and descending.
+    NewestFirst,
+    /// Earliest change first; `after` is exclusive and ascending: what a reader needs to catch up.
+    OldestFirst,
+}
+
+/// Asks for a user's items, ordered by the offset of their latest change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ItemQuery {
+    /// The order.
+    pub order: ItemOrder,
+    /// Where the page before ended.
+    pub after: Option<Offset>,
+    /// How many at most, at least 1.
+    pub limit: usize,
+}
+
+/// A page of items, ended ones among them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Items {
+    /// How far the fold was.
+    pub checkpoint: Checkpoint,
+    /// The items.
+    pub items: Vec<Arc<Item>>,
+    /// Whether there are more.
+    pub more: bool,
+}
+
+/// An agenda entry that came due, and whose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DueEntry {
+    /// Whose.
+    pub user: UserRef,
+    /// What.
+    pub entry: AgendaEntry,
+}
+
+/// Why the projection did not answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ProjectionError {
+    /// The partition was never claimed: its state is unknown, which is not the same as empty.
+    #[error("partition {0} is not built")]
+    NotBuilt(Partition),
+    /// The projection belongs to another log.
+    #[error("projection belongs to another log")]
+    OtherLog,
+    /// What is stored cannot be read.
+    #[error("damaged: {reason}")]
+    Damaged {
+        /// What is wrong.
+        reason: String,
+    },
+    /// The storage cannot be reached now.
+    #[error("projection unavailable: {reason}")]
+    Unavailable {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What a feed tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FeedEvent {
+    /// A write was applied that touched these users.
+    Changed {
+        /// The checkpoint after it.
+        checkpoint: Checkpoint,
+        /// The users, each once.
+        users: Vec<UserRef>,
+    },
+    /// The reader was too slow; anything may have changed.
+    Lagged,
+}
+
+/// Tells of changes of a partition, after they are visible. What comes before the subscription
+/// is not told, and the feed is bounded: a slow reader gets [`FeedEvent::Lagged`].
+#[async_trait]
+pub trait ChangeFeed: Send {
+    /// Waits for the next change.
+    ///
+    /// # Errors
+    /// [`ProjectionError`] if the feed broke; subscribe again.
+    async fn next(&mut self) -> Result<FeedEvent, ProjectionError>;
+}
+
+/// Current state.
+///
+/// # Contract
+/// - `claim` fences every earlier claim of the partition, and builds an empty partition if there
+///   is none.
+/// - `apply` stores pieces, agenda, history and checkpoint in one atomic write, if the epoch is
+///   the latest claimed and `from` is the stored checkpoint; otherwise it stores nothing.
+/// - `view`, `items` and `due` see one instant each: the state and the checkpoint belong together.
+/// - A partition never claimed answers [`ProjectionError::NotBuilt`], never an empty state.
+/// - A crash may lose the latest writes, but always a whole suffix of them, checkpoint included.
+#[async_trait]
+pub trait Projection: Send + Sync {
+    /// Becomes the partition's only writer.
+    ///
+    /// # Errors
+    /// [`ProjectionError`].
+    async fn claim(&self, partition: Partition) -> Result<Claim, ProjectionError>;
+
+    /// Stores a step of the fold.
+    ///
+    /// # Errors
+    /// [`ProjectionError`]; the step may then be stored or not, `claim` tells.
+    async fn apply(&self, write: Write) -> Result<Applied, ProjectionError>;
+
+    /// Reads pieces. All keys belong to users of `partition`.
+    ///
+    /// # Errors
+    /// [`ProjectionError`].
+    async fn view(&self, partition: Partition, keys: &[PieceKey])
+    -> Result<Views, ProjectionError>;
+
+    /// Lists a user's items.
+    ///
+    /// # Errors
+    /// [`ProjectionError`].
+    async fn items(
+        &self,
+        partition: Partition,
+        user: UserRef,
+        query: ItemQuery,
+    ) -> Result<Items, ProjectionError>;
+
+    /// The records about a user, or about one of the user's items, each stream in log order.
+    /// Records about the user but no item (registrations) are among the former only.
+    ///
+    /// # Errors
+    /// [`ProjectionError`].
+    async fn history(
+        &self,
+        partition: Partition,
+        user: UserRef,
+        of: Option<NotificationId>,
+    ) -> Result<Vec<RecordRef>, ProjectionError>;
+
+    /// The agenda entries of the partition due at or before `until`, earliest first, at most
+    /// `limit`.
+    ///
+    /// # Errors
+    /// [`ProjectionError`].
+    async fn due(
+        &self,
+        partition: Partition,
+        until: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<DueEntry>, ProjectionError>;
+
+    /// Subscribes to changes of the partition from now on.
+    ///
+    /// # Errors
+    /// [`ProjectionError`].
+    async fn feed(&self, partition: Partition) -> Result<Box<dyn ChangeFeed>, ProjectionError>;
+}

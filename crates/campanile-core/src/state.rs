@@ -1,0 +1,25 @@
+//! State: what a fold of the log amounts to, in small pieces.
+//!
+//! A piece remembers up to which offset it was folded (`as_of`), so an event read twice changes it
+//! once.
+
+mod item;
+mod reach;
+mod request;
+
+use std::sync::Arc;
+
+pub use item::{Change, Ended, Item};
+pub use reach::Reach;
+pub use request::{PostVerdict, RequestRecord};
+
+/// The pieces that one event touches: a user's reach, at most one item, at most one request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct State {
+    /// The user's endpoints.
+    pub reach: Arc<Reach>,
+    /// The item the event is about, if it is known.
+    pub item: Option<Arc<Item>>,
+    /// The request the event came from, if it is known.
+    pub request: Option<RequestRecord>,
+}

@@ -1,0 +1,56 @@
+//! Remembered requests: what makes a retried publish one notification.
+
+use crate::{Fingerprint, NotificationId, Offset, RequestStamp, Timestamp};
+
+/// What became of a post.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PostVerdict {
+    /// It is a new revision.
+    Accepted,
+    /// The same request again: nothing.
+    Repeated,
+    /// The same request key with another body: it loses.
+    Conflicted,
+}
+
+/// The first post of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestRecord {
+    /// Where it stands.
+    pub at: Offset,
+    /// What it said.
+    pub fingerprint: Fingerprint,
+    /// The item it posted.
+    pub item: NotificationId,
+    /// Until when the key means this request; a post from then on is a new request.
+    pub until: Timestamp,
+}
+
+impl RequestRecord {
+    /// What the post at `at`, appended at `time`, with this record's key amounts to.
+    #[must_use]
+    pub(crate) fn verdict(
+        &self,
+        at: Offset,
+        time: Timestamp,
+        stamp: &RequestStamp,
+    ) -> Option<PostVerdict> {
+        if self.at == at {
+            Some(PostVerdict::Accepted)
+        } else if self.at < at && self.until <= time {
+            None
+        } else {
+            Some(self.compare(stamp.fingerprint))
+        }
+    }
+
+    /// Whether another request with this key is the same one.
+    #[must_use]
+    pub fn compare(&self, fingerprint: Fingerprint) -> PostVerdict {
+        if self.fingerprint == fingerprint {
+            PostVerdict::Repeated
+        } else {
+            PostVerdict::Conflicted
+        }
+    }
+}
