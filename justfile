@@ -1,0 +1,47 @@
+# The menu. `./test` is what must pass; the rest is for the way there.
+
+# List the recipes
+default:
+    @just --list
+
+# Run every role in one process, on the embedded log and projection
+dev *args:
+    cargo run -- serve {{args}}
+
+# Start a tower with simulated providers and devices, and watch it ring
+demo *args:
+    cargo run --release -- demo {{args}}
+
+# Everything that CI runs
+test:
+    ./test
+
+# Everything but the long simulation and the demo
+fast:
+    ./test fast
+
+# Format
+fmt:
+    cargo fmt --all
+
+# Compiler, clippy and our own rules, without running a test
+lint:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets --locked -- -D warnings
+    cargo xtask tidy
+
+# Our own rules only
+tidy:
+    cargo xtask tidy
+
+# Run the real roles under seeded faults
+sim seeds="1000":
+    cargo run --release --package xtask -- sim --seeds {{seeds}}
+
+# Licences, bans, sources and advisories (needs cargo-deny)
+deny:
+    cargo deny check
+
+# The documentation of our crates
+doc:
+    cargo doc --workspace --no-deps --open
