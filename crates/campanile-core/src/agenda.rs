@@ -2,8 +2,8 @@
 //! sees the same time again.
 
 use crate::{
-    DeliveryId, DeliveryKind, EndpointId, NotificationId, Offset, Platform, RegistrationId,
-    Timestamp,
+    DeliveryId, DeliveryKind, EndpointId, HoldReason, NotificationId, Offset, Platform,
+    RegistrationId, Timestamp,
 };
 
 /// A delivery put off, by reference: its content stays where it is, in the log.
@@ -23,6 +23,29 @@ pub struct ParkedDelivery {
     pub kind: DeliveryKind,
     /// How many attempts were made.
     pub attempts: u32,
+}
+
+/// Deliveries of one item put off to the same time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parked {
+    /// The item they tell of.
+    pub item: NotificationId,
+    /// Until when.
+    pub until: Timestamp,
+    /// What the platform or the transport said last.
+    pub reason: String,
+    /// Why their route does not send at present, if that is why.
+    pub hold: Option<HoldReason>,
+    /// The deliveries.
+    pub deliveries: Vec<ParkedDelivery>,
+}
+
+impl Parked {
+    /// The agenda entries they become.
+    pub fn entries(&self) -> impl Iterator<Item = AgendaEntry> {
+        let at = self.until;
+        self.deliveries.iter().map(move |parked| AgendaEntry { at, due: Due::Retry(*parked) })
+    }
 }
 
 /// What comes due.

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::{
-    Address, AgendaEntry, AppId, EndpointId, NotificationId, Position, Posted, RegistrationId,
-    RetireReason, Timestamp, UserRef,
+    Address, AgendaEntry, AppId, EndpointId, NotificationId, Parked, Position, Posted,
+    RegistrationId, RetireReason, Timestamp, UserRef,
 };
 
 /// What a user did with a notification. Its meaning is the app's; anything but
@@ -87,6 +87,9 @@ pub enum Event {
         /// Where, if on an endpoint.
         origin: Option<EndpointId>,
     },
+    /// A worker put deliveries off: from now on they are the agenda's business. Parking is an
+    /// event, not a receipt, so that the agenda follows from one ordered stream.
+    DeliveriesParked(Parked),
     /// The time of an agenda entry came.
     CameDue(AgendaEntry),
 }
@@ -99,6 +102,7 @@ impl Event {
             Self::NotificationPosted(posted) => Some(posted.id),
             Self::NotificationRecalled { id } | Self::NotificationDeleted { id, .. } => Some(*id),
             Self::StateChanged(change) => Some(change.id),
+            Self::DeliveriesParked(parked) => Some(parked.item),
             Self::CameDue(entry) => entry.due.item(),
             Self::EndpointRegistered { .. }
             | Self::EndpointRenewed { .. }
@@ -117,6 +121,7 @@ impl Event {
             Self::NotificationRecalled { .. } => "NotificationRecalled",
             Self::StateChanged(_) => "StateChanged",
             Self::NotificationDeleted { .. } => "NotificationDeleted",
+            Self::DeliveriesParked(_) => "DeliveriesParked",
             Self::CameDue(_) => "CameDue",
         }
     }

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use crate::port::{Piece, PieceKey};
 use crate::{
-    AgendaChange, AgendaEntry, Due, End, Event, Item, Limits, ParkedDelivery, PostVerdict, Posted,
-    Reach, Receipt, Recorded, RequestRecord, State, UserRef,
+    AgendaChange, AgendaEntry, Due, Event, Item, Limits, PostVerdict, Posted, Reach, Recorded,
+    RequestRecord, State, UserRef,
 };
 
 /// What an event changed.
@@ -52,6 +52,9 @@ pub fn apply(state: &mut State, record: &Recorded) -> Changes {
             return changes;
         }
     }
+    if let Event::DeliveriesParked(parked) = event {
+        changes.agenda.extend(parked.entries().map(AgendaChange::Add));
+    }
     if let Event::CameDue(entry @ AgendaEntry { due: Due::Retry(_), .. }) = event {
         changes.agenda.push(AgendaChange::Remove(*entry));
     }
@@ -66,27 +69,6 @@ pub fn apply(state: &mut State, record: &Recorded) -> Changes {
         changes.agenda.extend(agenda);
     }
     changes
-}
-
-/// Folds a receipt: a parked delivery goes on the agenda.
-#[must_use]
-pub fn apply_receipt(receipt: &Receipt) -> Vec<AgendaChange> {
-    let parked = receipt.settled.iter().filter_map(|settled| match &settled.end {
-        End::Parked { until, .. } => Some(AgendaEntry {
-            at: *until,
-            due: Due::Retry(ParkedDelivery {
-                delivery: settled.delivery,
-                item: receipt.item,
-                cause: receipt.cause,
-                endpoint: settled.endpoint,
-                platform: receipt.platform,
-                kind: settled.kind,
-                attempts: settled.attempts,
-            }),
-        }),
-        _ => None,
-    });
-    parked.map(AgendaChange::Add).collect()
 }
 
 const fn is_about_reach(event: &Event) -> bool {

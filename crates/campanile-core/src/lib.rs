@@ -27,12 +27,12 @@ mod receipt;
 mod state;
 mod time;
 
-pub use agenda::{AgendaChange, AgendaEntry, Due, ParkedDelivery};
+pub use agenda::{AgendaChange, AgendaEntry, Due, Parked, ParkedDelivery};
 pub use content::{Content, Limits, Posted, Priority, RequestStamp, Visual};
 pub use deliver::{Delivery, DeliveryKind, Suppression, still_due};
 pub use endpoint::{Address, ApnsToken, Endpoint, RetireReason, Tombstone};
 pub use event::{Event, Fact, Recorded, StateChange, UserAction};
-pub use fold::{Changes, apply, apply_receipt, touches};
+pub use fold::{Changes, apply, touches};
 pub use id::{
     AppId, DeliveryId, EndpointId, Fingerprint, IdentityKey, InvalidId, NotificationId,
     RegistrationId, RequestKey, UserId, UserRef,

@@ -47,6 +47,7 @@ pub fn plan(
         Event::NotificationRecalled { .. } => tell_others(reach, item, position, None),
         Event::CameDue(AgendaEntry { due: Due::Retry(parked), .. }) => vec![again(parked)],
         Event::CameDue(_)
+        | Event::DeliveriesParked(_)
         | Event::EndpointRegistered { .. }
         | Event::EndpointRenewed { .. }
         | Event::EndpointRetired { .. } => Vec::new(),

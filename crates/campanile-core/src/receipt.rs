@@ -1,11 +1,11 @@
 //! Receipts: what came of deliveries.
 
 use crate::{
-    AppId, DeliveryId, DeliveryKind, EndpointId, HoldReason, NotificationId, Offset, Platform,
-    Suppression, Timestamp, UserRef,
+    AppId, DeliveryId, DeliveryKind, EndpointId, NotificationId, Offset, Platform, Suppression,
+    Timestamp, UserRef,
 };
 
-/// How a delivery ended, or that it was put off.
+/// How a delivery ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {
     /// The platform took it.
@@ -33,15 +33,6 @@ pub enum End {
     GaveUp {
         /// The last reason.
         reason: String,
-    },
-    /// It waits on the agenda. Another receipt will tell how it ended.
-    Parked {
-        /// Until when.
-        until: Timestamp,
-        /// The last reason.
-        reason: String,
-        /// Why its route does not send at present, if that is why.
-        hold: Option<HoldReason>,
     },
 }
 

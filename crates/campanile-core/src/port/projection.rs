@@ -42,26 +42,18 @@ impl PieceKey {
     }
 }
 
-/// How far the fold of one partition has come: the next offset of each stream.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Checkpoint {
-    /// The next event to fold.
-    pub events: Offset,
-    /// The next receipt to fold.
-    pub receipts: Offset,
-}
-
-/// Counts the writers of a partition; a later one fences the earlier.
+/// Counts the writers of one stream's fold of a partition; a later one fences the earlier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Epoch(pub u64);
 
-/// The right to write a partition.
+/// The right to write what one stream adds to a partition. The streams are folded apart: events
+/// make state, agenda and history; receipts make history only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Claim {
     /// This writer's number.
     pub epoch: Epoch,
-    /// Where to go on.
-    pub checkpoint: Checkpoint,
+    /// The checkpoint: the next offset of the stream to fold.
+    pub next: Offset,
 }
 
 /// A record in one of the streams of a user's partition.
@@ -84,17 +76,20 @@ pub struct PieceWrite {
     pub keep_until: Option<Timestamp>,
 }
 
-/// A step of one partition's fold: changes and checkpoint, stored together or not at all.
+/// A step of the fold of one stream of a partition: changes and checkpoint, stored together or
+/// not at all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Write {
     /// The partition.
     pub partition: Partition,
+    /// The stream whose fold this is.
+    pub stream: Stream,
     /// The writer.
     pub epoch: Epoch,
     /// The checkpoint this step starts from.
-    pub from: Checkpoint,
+    pub from: Offset,
     /// The checkpoint after it.
-    pub to: Checkpoint,
+    pub to: Offset,
     /// The latest append time folded: the partition's time.
     pub time: Timestamp,
     /// New values, each key once.
@@ -110,17 +105,17 @@ pub struct Write {
 pub enum Applied {
     /// It is stored.
     Applied,
-    /// A later writer claimed the partition; this one must stop.
+    /// A later writer claimed the stream of the partition; this one must stop.
     Fenced,
     /// The stored checkpoint is not where the step starts; claim again.
-    Gap(Checkpoint),
+    Gap(Offset),
 }
 
 /// States and the checkpoint they belong to, read at one instant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Views {
-    /// How far the fold was.
-    pub checkpoint: Checkpoint,
+    /// The next event to fold at that instant.
+    pub checkpoint: Offset,
     /// A piece per key asked for, in order.
     pub pieces: Vec<Option<Piece>>,
 }
@@ -148,8 +143,8 @@ pub struct ItemQuery {
 /// A page of items, ended ones among them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Items {
-    /// How far the fold was.
-    pub checkpoint: Checkpoint,
+    /// The next event to fold at the instant of reading.
+    pub checkpoint: Offset,
     /// The items.
     pub items: Vec<Arc<Item>>,
     /// Whether there are more.
@@ -191,10 +186,10 @@ pub enum ProjectionError {
 /// What a feed tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FeedEvent {
-    /// A write was applied that touched these users.
+    /// Events were folded that touched pieces of these users.
     Changed {
-        /// The checkpoint after it.
-        checkpoint: Checkpoint,
+        /// The next event to fold after it.
+        checkpoint: Offset,
         /// The users, each once.
         users: Vec<UserRef>,
     },
@@ -202,7 +197,7 @@ pub enum FeedEvent {
     Lagged,
 }
 
-/// Tells of changes of a partition, after they are visible. What comes before the subscription
+/// Tells of changes of a partition's state, after they are visible. What comes before the subscription
 /// is not told, and the feed is bounded: a slow reader gets [`FeedEvent::Lagged`].
 #[async_trait]
 pub trait ChangeFeed: Send {
@@ -216,20 +211,21 @@ pub trait ChangeFeed: Send {
 /// Current state.
 ///
 /// # Contract
-/// - `claim` fences every earlier claim of the partition, and builds an empty partition if there
-///   is none.
+/// - `claim` fences every earlier claim of the same stream and partition, and no other; the first
+///   claim starts at offset 0.
 /// - `apply` stores pieces, agenda, history and checkpoint in one atomic write, if the epoch is
 ///   the latest claimed and `from` is the stored checkpoint; otherwise it stores nothing.
 /// - `view`, `items` and `due` see one instant each: the state and the checkpoint belong together.
-/// - A partition never claimed answers [`ProjectionError::NotBuilt`], never an empty state.
+/// - A partition whose events were never claimed answers [`ProjectionError::NotBuilt`], never an
+///   empty state.
 /// - A crash may lose the latest writes, but always a whole suffix of them, checkpoint included.
 #[async_trait]
 pub trait Projection: Send + Sync {
-    /// Becomes the partition's only writer.
+    /// Becomes the only writer of what `stream` adds to the partition.
     ///
     /// # Errors
     /// [`ProjectionError`].
-    async fn claim(&self, partition: Partition) -> Result<Claim, ProjectionError>;
+    async fn claim(&self, partition: Partition, stream: Stream) -> Result<Claim, ProjectionError>;
 
     /// Stores a step of the fold.
     ///
