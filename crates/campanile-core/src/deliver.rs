@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use crate::port::{Push, PushBody, SyncState};
 use crate::{
-    Address, DeliveryId, EndpointId, Item, NotificationId, Offset, Platform, Reach, Timestamp,
+    Address, DeliveryId, Endpoint, EndpointId, Item, NotificationId, Offset, Platform, Priority,
+    Reach, Timestamp,
 };
 
 /// What a delivery is for.
@@ -70,16 +72,16 @@ impl Suppression {
 }
 
 /// Whether `delivery` still matters at `now`: asked before every attempt, with the newest state.
-/// Answers where to send it.
+/// Answers the endpoint as it is registered now, which is where to send it.
 ///
 /// # Errors
 /// The reason for not sending it.
-pub fn still_due(
-    reach: &Reach,
+pub fn still_due<'reach>(
+    reach: &'reach Reach,
     item: Option<&Item>,
     delivery: &Delivery,
     now: Timestamp,
-) -> Result<Arc<Address>, Suppression> {
+) -> Result<&'reach Endpoint, Suppression> {
     let endpoint = reach.endpoints.get(&delivery.endpoint).ok_or(Suppression::EndpointGone)?;
     if endpoint.lease_until <= now || endpoint.since > delivery.cause {
         return Err(Suppression::EndpointGone);
@@ -89,7 +91,7 @@ pub fn still_due(
         DeliveryKind::Show { revision } => show_is_due(item, revision, now)?,
         DeliveryKind::Sync => sync_is_due(item, delivery, now)?,
     }
-    Ok(endpoint.address.clone())
+    Ok(endpoint)
 }
 
 fn show_is_due(item: &Item, revision: u32, now: Timestamp) -> Result<(), Suppression> {
@@ -120,4 +122,30 @@ fn sync_is_due(item: &Item, delivery: &Delivery, now: Timestamp) -> Result<(), S
         return Err(Suppression::Expired);
     }
     Ok(())
+}
+
+/// The push that makes `delivery` of `item`, found still due, to `address`.
+#[must_use]
+pub fn compose(item: &Item, delivery: &Delivery, address: Arc<Address>) -> Push {
+    let (priority, expires_at, body) = match delivery.kind {
+        DeliveryKind::Show { .. } => {
+            let body = PushBody::Show { content: item.content.clone(), group: item.group.clone() };
+            (item.priority, item.deliver_by, body)
+        }
+        DeliveryKind::Sync => {
+            let (read, action) = (item.read, item.action);
+            let clear = item.is_handled() || item.ended.is_some();
+            let body = PushBody::Sync(SyncState { id: item.id, read, action, clear });
+            (Priority::Normal, item.expires_at, body)
+        }
+    };
+    Push {
+        delivery: delivery.id,
+        address,
+        item: item.id,
+        sequence: delivery.cause.0,
+        priority,
+        expires_at,
+        body,
+    }
 }

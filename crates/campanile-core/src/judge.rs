@@ -72,6 +72,24 @@ pub enum Outcome {
     },
 }
 
+impl Outcome {
+    /// What was said, in the platform's or the transport's words; for timelines and logs.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        match self {
+            Self::Accepted { .. } => "",
+            Self::Unprocessed { reason }
+            | Self::Indefinite { reason }
+            | Self::Unavailable { reason, .. }
+            | Self::Throttled { reason, .. }
+            | Self::AddressGone { reason, .. }
+            | Self::Rejected { reason, .. }
+            | Self::CredentialStale { reason }
+            | Self::RouteRefused { reason, .. } => reason,
+        }
+    }
+}
+
 /// Why a route does not send at present.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, thiserror::Error)]
 pub enum HoldReason {
