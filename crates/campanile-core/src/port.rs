@@ -14,7 +14,7 @@ pub use log::{
     NewRecord, Progress, ReadError, ReadLimit, Record, StartAt, Stream,
 };
 pub use projection::{
-    Applied, ChangeFeed, Claim, DueEntry, Epoch, FeedEvent, ItemOrder, ItemQuery, Items, Piece,
-    PieceKey, PieceWrite, Projection, ProjectionError, RecordRef, Views, Write,
+    AgendaWrite, Applied, ChangeFeed, Claim, DueEntry, Epoch, FeedEvent, ItemOrder, ItemQuery,
+    Items, Piece, PieceKey, PieceWrite, Projection, ProjectionError, RecordRef, Views, Write,
 };
 pub use push::{Fit, Push, PushBody, Pusher, RouteDown, Slot, SyncState, Unfit};

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use crate::port::Stream;
 use crate::{
-    AgendaChange, AgendaEntry, Item, NotificationId, Offset, Partition, Reach, RequestKey,
+    AgendaChange, AgendaEntry, AppId, Item, NotificationId, Offset, Partition, Reach, RequestKey,
     RequestRecord, Timestamp, UserRef,
 };
 
@@ -94,10 +94,21 @@ pub struct Write {
     pub time: Timestamp,
     /// New values, each key once.
     pub pieces: Vec<PieceWrite>,
-    /// Changes of users' agendas, in order.
-    pub agenda: Vec<(UserRef, AgendaChange)>,
+    /// Changes of users' agendas, in order. Removing an entry that is not there changes nothing.
+    pub agenda: Vec<AgendaWrite>,
     /// Records to find again by user, and by item if they are about one.
     pub history: Vec<(UserRef, Option<NotificationId>, RecordRef)>,
+}
+
+/// A change of one user's agenda.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgendaWrite {
+    /// The tenant, kept with the entry, so that the event it becomes can name it.
+    pub app: AppId,
+    /// Whose agenda.
+    pub user: UserRef,
+    /// The change.
+    pub change: AgendaChange,
 }
 
 /// What became of a write.
@@ -152,8 +163,10 @@ pub struct Items {
 }
 
 /// An agenda entry that came due, and whose.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DueEntry {
+    /// The tenant.
+    pub app: AppId,
     /// Whose.
     pub user: UserRef,
     /// What.
@@ -197,8 +210,12 @@ pub enum FeedEvent {
     Lagged,
 }
 
-/// Tells of changes of a partition's state, after they are visible. What comes before the subscription
-/// is not told, and the feed is bounded: a slow reader gets [`FeedEvent::Lagged`].
+/// Tells of changes of a partition's state.
+///
+/// # Contract
+/// - A change is told after it is visible; what came before the subscription is not told.
+/// - The feed is bounded: a slow reader gets [`FeedEvent::Lagged`] and goes on.
+/// - `next` may be dropped while it waits without losing anything.
 #[async_trait]
 pub trait ChangeFeed: Send {
     /// Waits for the next change.
