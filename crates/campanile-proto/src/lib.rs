@@ -1,1 +1,21 @@
-//! Work in progress.
+//! The wire: generated protobuf types, the conversions between them and the core's vocabulary,
+//! and the codec of what is stored.
+//!
+//! The sources of truth are the files under `proto/campanile/v1`. Only this crate knows both
+//! sides; adapters carry what [`codec`] makes as opaque bytes.
+
+pub mod codec;
+pub mod convert;
+
+/// Generated from `proto/campanile/v1`. The comments there are the documentation.
+#[allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::all,
+    clippy::too_many_lines,
+    clippy::large_futures,
+    reason = "generated code"
+)]
+pub mod v1 {
+    include!(concat!(env!("OUT_DIR"), "/campanile.v1.rs"));
+}

@@ -1,0 +1,255 @@
+//! Events: an envelope in clear around one body per event.
+
+use bytes::{Bytes, BytesMut};
+use campanile_core::{Event, Fact, Parked, Posted, RequestStamp, StateChange};
+use prost::Message;
+
+use super::field::{Id128, app, invalid, mask, need, one_of, shared, text, time};
+use super::vocabulary::{
+    address, address_to_wire, agenda, agenda_to_wire, content, content_to_wire, delivery,
+    delivery_to_wire,
+};
+use super::{DecodeError, SCHEMA_MAJOR, SCHEMA_MINOR, open};
+use crate::convert;
+use crate::v1::{self, EventType};
+
+/// The number of `Envelope.body`.
+const BODY: u32 = 15;
+
+/// The stored form of `fact`.
+#[must_use]
+pub fn encode_fact(fact: &Fact) -> Bytes {
+    match &fact.event {
+        Event::EndpointRegistered { endpoint, registration, address, lease_until } => {
+            let body = v1::EndpointRegisteredBody {
+                endpoint: Some(endpoint.wire()),
+                registration: Some(registration.wire()),
+                address: Some(address_to_wire(address)),
+                lease_until_ms: lease_until.as_millis(),
+            };
+            seal(fact, EventType::EndpointRegistered, &body)
+        }
+        Event::EndpointRenewed { endpoint, registration, lease_until } => {
+            let body = v1::EndpointRenewedBody {
+                endpoint: Some(endpoint.wire()),
+                registration: Some(registration.wire()),
+                lease_until_ms: lease_until.as_millis(),
+            };
+            seal(fact, EventType::EndpointRenewed, &body)
+        }
+        Event::EndpointRetired { endpoint, registration, reason } => {
+            let body = v1::EndpointRetiredBody {
+                endpoint: Some(endpoint.wire()),
+                registration: registration.map(Id128::wire),
+                reason: convert::retire_to_wire(*reason).into(),
+            };
+            seal(fact, EventType::EndpointRetired, &body)
+        }
+        Event::NotificationPosted(posted) => {
+            seal(fact, EventType::NotificationPosted, &posted_body(posted))
+        }
+        Event::NotificationRecalled { .. } => {
+            seal(fact, EventType::NotificationRecalled, &v1::NotificationRecalledBody {})
+        }
+        Event::StateChanged(change) => {
+            seal(fact, EventType::StateChanged, &state_changed_body(change))
+        }
+        Event::NotificationDeleted { origin, .. } => {
+            let body = v1::NotificationDeletedBody { origin: origin.map(Id128::wire) };
+            seal(fact, EventType::NotificationDeleted, &body)
+        }
+        Event::DeliveriesParked(parked) => {
+            seal(fact, EventType::DeliveriesParked, &parked_body(parked))
+        }
+        Event::CameDue(entry) => {
+            let body = v1::CameDueBody { entry: Some(agenda_to_wire(entry)) };
+            seal(fact, EventType::CameDue, &body)
+        }
+    }
+}
+
+/// Reads what [`encode_fact`] wrote.
+///
+/// # Errors
+/// [`DecodeError`] for anything else.
+pub fn decode_fact(bytes: &Bytes) -> Result<Fact, DecodeError> {
+    let envelope: v1::Envelope = open(bytes)?;
+    if envelope.key_id.is_some() {
+        return Err(invalid("key_id", "the body is sealed, and this release has no keys"));
+    }
+    let app = app("app", &envelope.app)?;
+    let user = Id128::need("user", envelope.user)?;
+    let event = decode_event(&envelope)?;
+    Ok(Fact { app, user, cause: shared(envelope.cause), event })
+}
+
+/// Envelope and body in one buffer: on the wire a message is a length and its bytes, just as the
+/// `bytes` which `Envelope.body` is declared to be, so the body needs no buffer of its own.
+fn seal(fact: &Fact, kind: EventType, body: &impl Message) -> Bytes {
+    let envelope = envelope(fact, kind);
+    let length = envelope.encoded_len() + prost::encoding::message::encoded_len(BODY, body);
+    let mut buffer = BytesMut::with_capacity(length);
+    envelope.encode_raw(&mut buffer);
+    prost::encoding::message::encode(BODY, body, &mut buffer);
+    buffer.freeze()
+}
+
+fn envelope(fact: &Fact, kind: EventType) -> v1::Envelope {
+    let posted = match &fact.event {
+        Event::NotificationPosted(posted) => Some(posted),
+        _ => None,
+    };
+    v1::Envelope {
+        schema_major: SCHEMA_MAJOR,
+        schema_minor: SCHEMA_MINOR,
+        r#type: kind.into(),
+        app: fact.app.as_str().to_owned(),
+        user: Some(fact.user.wire()),
+        notification_id: fact.event.item().map(Id128::wire),
+        expires_at_ms: posted.map(|posted| posted.expires_at.as_millis()),
+        platforms: posted.map(|posted| posted.platforms.bits().into()),
+        cause: text(fact.cause.as_ref()),
+        key_id: None,
+        body: Bytes::new(),
+    }
+}
+
+fn posted_body(posted: &Posted) -> v1::NotificationPostedBody {
+    let stamp = |stamp: RequestStamp| v1::RequestStamp {
+        key: Some(stamp.key.wire()),
+        fingerprint: Some(stamp.fingerprint.wire()),
+    };
+    v1::NotificationPostedBody {
+        request: posted.request.map(stamp),
+        app_notification_id: text(posted.app_notification_id.as_ref()),
+        group: text(posted.group.as_ref()),
+        content: content_to_wire(&posted.content),
+        priority: convert::priority_to_wire(posted.priority).into(),
+        deliver_by_ms: posted.deliver_by.as_millis(),
+    }
+}
+
+fn state_changed_body(change: &StateChange) -> v1::StateChangedBody {
+    v1::StateChangedBody {
+        revision: change.revision,
+        read: change.read,
+        action: change.action.map(|action| convert::action_to_wire(action).into()),
+        origin: change.origin.map(Id128::wire),
+    }
+}
+
+fn parked_body(parked: &Parked) -> v1::DeliveriesParkedBody {
+    v1::DeliveriesParkedBody {
+        until_ms: parked.until.as_millis(),
+        reason: parked.reason.clone(),
+        hold: parked.hold.map(|hold| convert::hold_to_wire(hold).into()),
+        deliveries: parked.deliveries.iter().map(delivery_to_wire).collect(),
+    }
+}
+
+fn decode_event(envelope: &v1::Envelope) -> Result<Event, DecodeError> {
+    let number = envelope.r#type;
+    let kind = EventType::try_from(number)
+        .map_err(|_| invalid("type", format_args!("unknown event type {number}")))?;
+    match kind {
+        EventType::Unspecified => Err(DecodeError::Missing { field: "type" }),
+        EventType::EndpointRegistered => registered(body(envelope)?),
+        EventType::EndpointRenewed => renewed(&body(envelope)?),
+        EventType::EndpointRetired => retired(&body(envelope)?),
+        EventType::NotificationPosted => posted(envelope, body(envelope)?),
+        EventType::NotificationRecalled => {
+            let v1::NotificationRecalledBody {} = body(envelope)?;
+            Ok(Event::NotificationRecalled { id: notification(envelope)? })
+        }
+        EventType::StateChanged => state_changed(envelope, &body(envelope)?),
+        EventType::NotificationDeleted => {
+            let body: v1::NotificationDeletedBody = body(envelope)?;
+            let origin = body.origin.map(Id128::read);
+            Ok(Event::NotificationDeleted { id: notification(envelope)?, origin })
+        }
+        EventType::DeliveriesParked => parked(envelope, body(envelope)?),
+        EventType::CameDue => {
+            let body: v1::CameDueBody = body(envelope)?;
+            Ok(Event::CameDue(agenda(body.entry)?))
+        }
+    }
+}
+
+fn body<M: Message + Default>(envelope: &v1::Envelope) -> Result<M, DecodeError> {
+    Ok(M::decode(envelope.body.clone())?)
+}
+
+fn notification<I: Id128>(envelope: &v1::Envelope) -> Result<I, DecodeError> {
+    I::need("notification_id", envelope.notification_id)
+}
+
+fn registered(body: v1::EndpointRegisteredBody) -> Result<Event, DecodeError> {
+    Ok(Event::EndpointRegistered {
+        endpoint: Id128::need("endpoint", body.endpoint)?,
+        registration: Id128::need("registration", body.registration)?,
+        address: address(body.address)?,
+        lease_until: time(body.lease_until_ms),
+    })
+}
+
+fn renewed(body: &v1::EndpointRenewedBody) -> Result<Event, DecodeError> {
+    Ok(Event::EndpointRenewed {
+        endpoint: Id128::need("endpoint", body.endpoint)?,
+        registration: Id128::need("registration", body.registration)?,
+        lease_until: time(body.lease_until_ms),
+    })
+}
+
+fn retired(body: &v1::EndpointRetiredBody) -> Result<Event, DecodeError> {
+    Ok(Event::EndpointRetired {
+        endpoint: Id128::need("endpoint", body.endpoint)?,
+        registration: body.registration.map(Id128::read),
+        reason: one_of("reason", body.reason, convert::retire_from_wire)?,
+    })
+}
+
+fn posted(envelope: &v1::Envelope, body: v1::NotificationPostedBody) -> Result<Event, DecodeError> {
+    let stamp = |stamp: v1::RequestStamp| {
+        let key = Id128::need("request.key", stamp.key)?;
+        let fingerprint = Id128::need("request.fingerprint", stamp.fingerprint)?;
+        Ok::<_, DecodeError>(RequestStamp { key, fingerprint })
+    };
+    Ok(Event::NotificationPosted(Posted {
+        id: notification(envelope)?,
+        request: body.request.map(stamp).transpose()?,
+        app_notification_id: shared(body.app_notification_id),
+        group: shared(body.group),
+        content: content(body.content),
+        platforms: mask("platforms", need("platforms", envelope.platforms)?)?,
+        priority: one_of("priority", body.priority, convert::priority_from_wire)?,
+        expires_at: time(need("expires_at_ms", envelope.expires_at_ms)?),
+        deliver_by: time(body.deliver_by_ms),
+    }))
+}
+
+fn state_changed(
+    envelope: &v1::Envelope,
+    body: &v1::StateChangedBody,
+) -> Result<Event, DecodeError> {
+    let action = |number| one_of("action", number, convert::action_from_wire);
+    Ok(Event::StateChanged(StateChange {
+        id: notification(envelope)?,
+        revision: body.revision,
+        read: body.read,
+        action: body.action.map(action).transpose()?,
+        origin: body.origin.map(Id128::read),
+    }))
+}
+
+fn parked(envelope: &v1::Envelope, body: v1::DeliveriesParkedBody) -> Result<Event, DecodeError> {
+    let item = notification(envelope)?;
+    let hold = |number| one_of("hold", number, convert::hold_from_wire);
+    let deliveries = body.deliveries.into_iter().map(|wire| delivery(item, &wire));
+    Ok(Event::DeliveriesParked(Parked {
+        item,
+        until: time(body.until_ms),
+        reason: body.reason,
+        hold: body.hold.map(hold).transpose()?,
+        deliveries: deliveries.collect::<Result<_, _>>()?,
+    }))
+}

@@ -1,0 +1,133 @@
+//! Words of the core in their wire form and back: enumerations, content, addresses, the agenda.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use campanile_core::{
+    Address, AgendaEntry, ApnsToken, Content, DeliveryKind, Due, NotificationId, Offset,
+    ParkedDelivery, Visual,
+};
+
+use super::DecodeError;
+use super::field::{Id128, invalid, need, one_of, time};
+use crate::convert;
+use crate::v1;
+
+pub(super) fn address_to_wire(address: &Address) -> v1::Address {
+    let Address::Apns { token, topic, environment } = address;
+    let apns = v1::ApnsAddress {
+        token: token.as_str().to_owned(),
+        topic: topic.as_ref().to_owned(),
+        environment: convert::environment_to_wire(*environment).into(),
+    };
+    v1::Address { platform: Some(v1::address::Platform::Apns(apns)) }
+}
+
+pub(super) fn address(wire: Option<v1::Address>) -> Result<Arc<Address>, DecodeError> {
+    let v1::address::Platform::Apns(apns) =
+        need("address.platform", need("address", wire)?.platform)?;
+    let token = ApnsToken::new(&apns.token).map_err(|error| invalid("address.token", error))?;
+    let environment =
+        one_of("address.environment", apns.environment, convert::environment_from_wire)?;
+    Ok(Arc::new(Address::Apns { token, topic: apns.topic.into(), environment }))
+}
+
+/// `None` for content that an ended item has no more.
+pub(super) fn content_to_wire(content: &Content) -> Option<v1::Content> {
+    let visual = content.visual.as_ref().map(|visual| v1::Visual {
+        title: visual.title.clone(),
+        body: visual.body.clone(),
+        sound: visual.sound.clone(),
+        badge: visual.badge,
+    });
+    let raw = content.raw.clone();
+    (visual.is_some() || raw.is_some()).then_some(v1::Content { visual, raw })
+}
+
+pub(super) fn content(wire: Option<v1::Content>) -> Arc<Content> {
+    let Some(wire) = wire else { return Arc::default() };
+    let visual = wire.visual.map(|visual| Visual {
+        title: visual.title,
+        body: visual.body,
+        sound: visual.sound,
+        badge: visual.badge,
+    });
+    // Copied: a slice would keep the whole buffer it was read in alive.
+    let raw = wire.raw.map(|raw| Bytes::copy_from_slice(&raw));
+    Arc::new(Content { visual, raw })
+}
+
+pub(super) fn delivery_to_wire(parked: &ParkedDelivery) -> v1::ParkedDelivery {
+    v1::ParkedDelivery {
+        delivery: Some(parked.delivery.wire()),
+        cause: parked.cause.0,
+        endpoint: Some(parked.endpoint.wire()),
+        platform: convert::platform_to_wire(parked.platform).into(),
+        shows_revision: kind_to_wire(parked.kind),
+        attempts: parked.attempts,
+    }
+}
+
+pub(super) fn delivery(
+    item: NotificationId,
+    wire: &v1::ParkedDelivery,
+) -> Result<ParkedDelivery, DecodeError> {
+    Ok(ParkedDelivery {
+        delivery: Id128::need("delivery.delivery", wire.delivery)?,
+        item,
+        cause: Offset(wire.cause),
+        endpoint: Id128::need("delivery.endpoint", wire.endpoint)?,
+        platform: one_of("delivery.platform", wire.platform, convert::platform_from_wire)?,
+        kind: kind(wire.shows_revision),
+        attempts: wire.attempts,
+    })
+}
+
+pub(super) const fn kind_to_wire(kind: DeliveryKind) -> Option<u32> {
+    match kind {
+        DeliveryKind::Show { revision } => Some(revision),
+        DeliveryKind::Sync => None,
+    }
+}
+
+pub(super) const fn kind(shows_revision: Option<u32>) -> DeliveryKind {
+    match shows_revision {
+        Some(revision) => DeliveryKind::Show { revision },
+        None => DeliveryKind::Sync,
+    }
+}
+
+pub(super) fn agenda_to_wire(entry: &AgendaEntry) -> v1::AgendaEntry {
+    let due = match entry.due {
+        Due::Expire { id, revision } => {
+            v1::agenda_entry::Due::Expiry(v1::DueExpiry { item: Some(id.wire()), revision })
+        }
+        Due::Lapse { endpoint, registration } => v1::agenda_entry::Due::Lapse(v1::DueLapse {
+            endpoint: Some(endpoint.wire()),
+            registration: Some(registration.wire()),
+        }),
+        Due::Retry(parked) => v1::agenda_entry::Due::Retry(v1::DueRetry {
+            item: Some(parked.item.wire()),
+            delivery: Some(delivery_to_wire(&parked)),
+        }),
+    };
+    v1::AgendaEntry { at_ms: entry.at.as_millis(), due: Some(due) }
+}
+
+pub(super) fn agenda(wire: Option<v1::AgendaEntry>) -> Result<AgendaEntry, DecodeError> {
+    let wire = need("entry", wire)?;
+    let due = match need("entry.due", wire.due)? {
+        v1::agenda_entry::Due::Expiry(expiry) => {
+            Due::Expire { id: Id128::need("expiry.item", expiry.item)?, revision: expiry.revision }
+        }
+        v1::agenda_entry::Due::Lapse(lapse) => Due::Lapse {
+            endpoint: Id128::need("lapse.endpoint", lapse.endpoint)?,
+            registration: Id128::need("lapse.registration", lapse.registration)?,
+        },
+        v1::agenda_entry::Due::Retry(retry) => {
+            let item = Id128::need("retry.item", retry.item)?;
+            Due::Retry(delivery(item, &need("retry.delivery", retry.delivery)?)?)
+        }
+    };
+    Ok(AgendaEntry { at: time(wire.at_ms), due })
+}
