@@ -110,7 +110,7 @@ fn envelope(fact: &Fact, kind: EventType) -> v1::Envelope {
         platforms: posted.map(|posted| posted.platforms.bits().into()),
         cause: text(fact.cause.as_ref()),
         key_id: None,
-        body: Bytes::new(),
+        body: None,
     }
 }
 
@@ -176,7 +176,8 @@ fn decode_event(envelope: &v1::Envelope) -> Result<Event, DecodeError> {
 }
 
 fn body<M: Message + Default>(envelope: &v1::Envelope) -> Result<M, DecodeError> {
-    Ok(M::decode(envelope.body.clone())?)
+    let body = need("body", envelope.body.as_ref())?;
+    Ok(M::decode(body.clone())?)
 }
 
 fn notification<I: Id128>(envelope: &v1::Envelope) -> Result<I, DecodeError> {

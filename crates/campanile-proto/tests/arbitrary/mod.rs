@@ -1,0 +1,330 @@
+//! Arbitrary values of everything that is stored, also ones the edge would refuse: the codec does
+//! not know the rules of the product.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use campanile_core::port::Piece;
+use campanile_core::*;
+use proptest::collection::{btree_map, vec};
+use proptest::option::of;
+use proptest::prelude::*;
+
+pub fn fact() -> impl Strategy<Value = Fact> {
+    (app(), user(), of(text()), event()).prop_map(|(app, user, cause, event)| Fact {
+        app,
+        user,
+        cause,
+        event,
+    })
+}
+
+pub fn receipt() -> impl Strategy<Value = Receipt> {
+    (app(), user(), offset(), item_id(), platform(), vec(settled(), 0..5)).prop_map(
+        |(app, user, cause, item, platform, settled)| Receipt {
+            app,
+            user,
+            cause,
+            item,
+            platform,
+            settled,
+        },
+    )
+}
+
+pub fn piece() -> impl Strategy<Value = Piece> {
+    let request =
+        (offset(), fingerprint(), item_id(), time()).prop_map(|(at, fingerprint, item, until)| {
+            Piece::Request(RequestRecord { at, fingerprint, item, until })
+        });
+    prop_oneof![
+        reach().prop_map(|reach| Piece::Reach(Arc::new(reach))),
+        item().prop_map(|item| Piece::Item(Arc::new(item))),
+        request,
+    ]
+}
+
+pub fn agenda_entry() -> impl Strategy<Value = AgendaEntry> {
+    let due = prop_oneof![
+        (item_id(), number()).prop_map(|(id, revision)| Due::Expire { id, revision }),
+        (endpoint_id(), registration_id())
+            .prop_map(|(endpoint, registration)| Due::Lapse { endpoint, registration }),
+        (item_id(), parked_delivery())
+            .prop_map(|(item, parked)| Due::Retry(ParkedDelivery { item, ..parked })),
+    ];
+    (time(), due).prop_map(|(at, due)| AgendaEntry { at, due })
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        (endpoint_id(), registration_id(), address(), time()).prop_map(
+            |(endpoint, registration, address, lease_until)| Event::EndpointRegistered {
+                endpoint,
+                registration,
+                address,
+                lease_until
+            }
+        ),
+        (endpoint_id(), registration_id(), time()).prop_map(
+            |(endpoint, registration, lease_until)| Event::EndpointRenewed {
+                endpoint,
+                registration,
+                lease_until
+            }
+        ),
+        (endpoint_id(), of(registration_id()), retire_reason()).prop_map(
+            |(endpoint, registration, reason)| Event::EndpointRetired {
+                endpoint,
+                registration,
+                reason
+            }
+        ),
+        posted().prop_map(Event::NotificationPosted),
+        item_id().prop_map(|id| Event::NotificationRecalled { id }),
+        (item_id(), of(number()), of(any::<bool>()), of(action()), of(endpoint_id())).prop_map(
+            |(id, revision, read, action, origin)| Event::StateChanged(StateChange {
+                id,
+                revision,
+                read,
+                action,
+                origin
+            })
+        ),
+        (item_id(), of(endpoint_id()))
+            .prop_map(|(id, origin)| Event::NotificationDeleted { id, origin }),
+        parked().prop_map(Event::DeliveriesParked),
+        agenda_entry().prop_map(Event::CameDue),
+    ]
+}
+
+fn posted() -> impl Strategy<Value = Posted> {
+    let stamp = (id(RequestKey::from_bytes), fingerprint())
+        .prop_map(|(key, fingerprint)| RequestStamp { key, fingerprint });
+    let names = (item_id(), of(stamp), of(text()), of(text()));
+    (names, content(), mask(), priority(), time(), time()).prop_map(
+        |((id, request, name, group), content, platforms, priority, expires_at, deliver_by)| {
+            Posted {
+                id,
+                request,
+                app_notification_id: name,
+                group,
+                content,
+                platforms,
+                priority,
+                expires_at,
+                deliver_by,
+            }
+        },
+    )
+}
+
+fn parked() -> impl Strategy<Value = Parked> {
+    let hold = prop_oneof![
+        Just(HoldReason::Credential),
+        Just(HoldReason::Throttled),
+        Just(HoldReason::BadAddresses),
+        Just(HoldReason::Unreachable),
+    ];
+    (item_id(), time(), string(), of(hold), vec(parked_delivery(), 0..4)).prop_map(
+        |(item, until, reason, hold, deliveries)| {
+            let deliveries =
+                deliveries.into_iter().map(|parked| ParkedDelivery { item, ..parked }).collect();
+            Parked { item, until, reason, hold, deliveries }
+        },
+    )
+}
+
+const NOT_SET: NotificationId = NotificationId::from_bytes([0; 16]);
+
+/// Its item is set by whoever holds it.
+fn parked_delivery() -> impl Strategy<Value = ParkedDelivery> {
+    (id(DeliveryId::from_bytes), offset(), endpoint_id(), platform(), kind(), number()).prop_map(
+        |(delivery, cause, endpoint, platform, kind, attempts)| ParkedDelivery {
+            delivery,
+            item: NOT_SET,
+            cause,
+            endpoint,
+            platform,
+            kind,
+            attempts,
+        },
+    )
+}
+
+fn settled() -> impl Strategy<Value = Settled> {
+    let suppression = prop_oneof![
+        Just(Suppression::Handled),
+        Just(Suppression::Expired),
+        Just(Suppression::Recalled),
+        Just(Suppression::Deleted),
+        Just(Suppression::Superseded),
+        Just(Suppression::EndpointGone),
+    ];
+    let end = prop_oneof![
+        string().prop_map(|provider_id| End::Accepted { provider_id }),
+        suppression.prop_map(End::Suppressed),
+        any::<(u16, String)>().prop_map(|(status, reason)| End::Rejected { status, reason }),
+        any::<(u16, String)>().prop_map(|(status, reason)| End::AddressGone { status, reason }),
+        string().prop_map(|reason| End::GaveUp { reason }),
+    ];
+    (id(DeliveryId::from_bytes), endpoint_id(), kind(), number(), time(), end).prop_map(
+        |(delivery, endpoint, kind, attempts, at, end)| Settled {
+            delivery,
+            endpoint,
+            kind,
+            attempts,
+            at,
+            end,
+        },
+    )
+}
+
+fn reach() -> impl Strategy<Value = Reach> {
+    let endpoint = (registration_id(), address(), offset(), time(), time()).prop_map(
+        |(registration, address, since, registered_at, lease_until)| Endpoint {
+            registration,
+            address,
+            since,
+            registered_at,
+            lease_until,
+        },
+    );
+    let tombstone = (registration_id(), offset(), time(), retire_reason())
+        .prop_map(|(registration, at, time, reason)| Tombstone { registration, at, time, reason });
+    let endpoints = btree_map(endpoint_id(), endpoint, 0..4);
+    (offset(), endpoints, btree_map(endpoint_id(), tombstone, 0..4))
+        .prop_map(|(as_of, endpoints, tombstones)| Reach { as_of, endpoints, tombstones })
+}
+
+fn item() -> impl Strategy<Value = Item> {
+    let ended = prop_oneof![Just(Ended::Expired), Just(Ended::Deleted), Just(Ended::Recalled)];
+    let change = (offset(), of(endpoint_id()), of(offset()))
+        .prop_map(|(at, origin, elsewhere)| Change { at, origin, elsewhere });
+    let log = (offset(), of(offset()), vec(offset(), 0..4), of(change));
+    let state = (number(), any::<bool>(), action(), number(), of(ended), mask());
+    (posted(), log, state, time(), time()).prop_map(|(posted, log, state, created, modified)| {
+        let (as_of, posted_at, revisions, change) = log;
+        let (revision, read, action, dismissed_through, ended, shown_on) = state;
+        Item {
+            as_of,
+            id: posted.id,
+            revision,
+            posted_at,
+            revisions,
+            app_notification_id: posted.app_notification_id,
+            group: posted.group,
+            content: posted.content,
+            platforms: posted.platforms,
+            shown_on,
+            priority: posted.priority,
+            created,
+            modified,
+            expires_at: posted.expires_at,
+            deliver_by: posted.deliver_by,
+            read,
+            action,
+            dismissed_through,
+            ended,
+            change,
+        }
+    })
+}
+
+fn content() -> impl Strategy<Value = Arc<Content>> {
+    let visual = (string(), of(string()), of(string()), of(number()))
+        .prop_map(|(title, body, sound, badge)| Visual { title, body, sound, badge });
+    let raw = vec(any::<u8>(), 0..64).prop_map(Bytes::from);
+    (of(visual), of(raw)).prop_map(|(visual, raw)| Arc::new(Content { visual, raw }))
+}
+
+fn address() -> impl Strategy<Value = Arc<Address>> {
+    let token = "([0-9a-f]{2}){1,100}".prop_map(|text| ApnsToken::new(&text).unwrap());
+    let environment = prop_oneof![Just(Environment::Production), Just(Environment::Sandbox)];
+    (token, text(), environment).prop_map(|(token, topic, environment)| {
+        Arc::new(Address::Apns { token, topic, environment })
+    })
+}
+
+fn app() -> impl Strategy<Value = AppId> {
+    "[a-z0-9._-]{1,64}".prop_map(|text| AppId::new(&text).unwrap())
+}
+
+fn text() -> impl Strategy<Value = Arc<str>> {
+    string().prop_map(Arc::from)
+}
+
+fn time() -> impl Strategy<Value = Timestamp> {
+    any::<u64>().prop_map(Timestamp::from_millis)
+}
+
+fn id<T: std::fmt::Debug>(of: fn([u8; 16]) -> T) -> impl Strategy<Value = T> {
+    any::<[u8; 16]>().prop_map(of)
+}
+
+fn user() -> impl Strategy<Value = UserRef> {
+    id(UserRef::from_bytes)
+}
+
+fn item_id() -> impl Strategy<Value = NotificationId> {
+    id(NotificationId::from_bytes)
+}
+
+fn fingerprint() -> impl Strategy<Value = Fingerprint> {
+    id(Fingerprint::from_bytes)
+}
+
+fn offset() -> impl Strategy<Value = Offset> {
+    any::<u64>().prop_map(Offset)
+}
+
+fn number() -> impl Strategy<Value = u32> {
+    any::<u32>()
+}
+
+fn string() -> impl Strategy<Value = String> {
+    any::<String>()
+}
+
+fn endpoint_id() -> impl Strategy<Value = EndpointId> {
+    id(EndpointId::from_bytes)
+}
+
+fn registration_id() -> impl Strategy<Value = RegistrationId> {
+    id(RegistrationId::from_bytes)
+}
+
+fn mask() -> impl Strategy<Value = PlatformMask> {
+    any::<u8>().prop_map(PlatformMask::from_bits)
+}
+
+fn platform() -> impl Strategy<Value = Platform> {
+    proptest::sample::select(&Platform::ALL[..])
+}
+
+fn kind() -> impl Strategy<Value = DeliveryKind> {
+    of(number()).prop_map(|revision| match revision {
+        Some(revision) => DeliveryKind::Show { revision },
+        None => DeliveryKind::Sync,
+    })
+}
+
+fn priority() -> impl Strategy<Value = Priority> {
+    prop_oneof![Just(Priority::Low), Just(Priority::Normal), Just(Priority::High)]
+}
+
+fn action() -> impl Strategy<Value = UserAction> {
+    prop_oneof![
+        Just(UserAction::None),
+        Just(UserAction::Activated),
+        Just(UserAction::Dismissed),
+        Just(UserAction::Snoozed),
+    ]
+}
+
+fn retire_reason() -> impl Strategy<Value = RetireReason> {
+    prop_oneof![
+        Just(RetireReason::Unregistered),
+        Just(RetireReason::AddressGone),
+        Just(RetireReason::Lapsed),
+    ]
+}

@@ -1,0 +1,73 @@
+//! What is encoded is decoded to the same value, and nothing else makes a decoder fall.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    unreachable_pub,
+    missing_docs,
+    reason = "test code"
+)]
+
+mod arbitrary;
+
+use bytes::Bytes;
+use campanile_proto::codec::{
+    decode_agenda_entry, decode_fact, decode_piece, decode_receipt, encode_agenda_entry,
+    encode_fact, encode_piece, encode_receipt,
+};
+use proptest::prelude::*;
+
+proptest! {
+    #[test]
+    fn facts(fact in arbitrary::fact()) {
+        prop_assert_eq!(decode_fact(&encode_fact(&fact)), Ok(fact));
+    }
+
+    #[test]
+    fn receipts(receipt in arbitrary::receipt()) {
+        prop_assert_eq!(decode_receipt(&encode_receipt(&receipt)), Ok(receipt));
+    }
+
+    #[test]
+    fn pieces(piece in arbitrary::piece()) {
+        prop_assert_eq!(decode_piece(&encode_piece(&piece)), Ok(piece));
+    }
+
+    #[test]
+    fn agenda_entries(entry in arbitrary::agenda_entry()) {
+        let bytes = encode_agenda_entry(&entry);
+        prop_assert_eq!(decode_agenda_entry(&bytes), Ok(entry));
+    }
+
+    #[test]
+    fn a_fact_cut_off_anywhere_is_an_error(
+        fact in arbitrary::fact(),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let whole = encode_fact(&fact);
+        prop_assert!(decode_fact(&whole.slice(..cut.index(whole.len()))).is_err());
+    }
+
+    #[test]
+    fn damage_is_answered(
+        fact in arbitrary::fact(),
+        at in any::<prop::sample::Index>(),
+        bit in 0..8_u32,
+    ) {
+        let mut damaged = encode_fact(&fact).to_vec();
+        let at = at.index(damaged.len());
+        damaged[at] ^= 1 << bit;
+        if let Ok(read) = decode_fact(&Bytes::from(damaged)) {
+            prop_assert_eq!(decode_fact(&encode_fact(&read)), Ok(read));
+        }
+    }
+
+    #[test]
+    fn noise_is_answered(noise in proptest::collection::vec(any::<u8>(), 0..256)) {
+        let noise = Bytes::from(noise);
+        let _ = (decode_receipt(&noise), decode_piece(&noise), decode_agenda_entry(&noise));
+        prop_assert!(decode_fact(&noise).is_err());
+    }
+}
