@@ -1,1 +1,11 @@
-//! Work in progress.
+//! Sending to the push platforms, over HTTP/2 connections of our own.
+//!
+//! Each platform has the same files: `request` (pure: a push in the platform's words), `response`
+//! (pure: what the platform's answer means), `client` (the [`campanile_core::port::Pusher`]),
+//! `config`, and `token` where there is one to be made. They share the pool.
+
+pub mod apns;
+mod pool;
+mod retry_after;
+
+pub use pool::{PoolConfig, PoolCounters, Roots, Target, TargetError};

@@ -1,0 +1,250 @@
+//! A push in Apple's words. Pure.
+
+use std::io;
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use campanile_core::port::{Push, PushBody, SyncState, Unfit};
+use campanile_core::{
+    Address, Content, DeliveryId, NotificationId, Platform, Posted, Priority, UserAction, Visual,
+};
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version, header};
+use serde::Serialize;
+
+/// The longest payload Apple takes, in bytes; without VoIP, which is not sent.
+pub const PAYLOAD_LIMIT: usize = 4096;
+
+const TOPIC: HeaderName = HeaderName::from_static("apns-topic");
+const PUSH_TYPE: HeaderName = HeaderName::from_static("apns-push-type");
+const PRIORITY: HeaderName = HeaderName::from_static("apns-priority");
+const EXPIRATION: HeaderName = HeaderName::from_static("apns-expiration");
+const COLLAPSE_ID: HeaderName = HeaderName::from_static("apns-collapse-id");
+const ID: HeaderName = HeaderName::from_static("apns-id");
+
+/// What can be prepared for every push of a route.
+#[derive(Clone, Debug)]
+pub(super) struct Envelope {
+    /// The server, as in `:authority`.
+    pub(super) authority: Authority,
+    /// The topic.
+    pub(super) topic: HeaderValue,
+}
+
+/// Why a push cannot be put into Apple's words. All are permanent.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Unsayable {
+    /// The edge asks [`fit`] at publish; this is what slipped through.
+    #[error("{0}")]
+    TooLarge(#[from] Unfit),
+    /// A part of it is no HTTP, or no JSON.
+    #[error("not expressible: {0}")]
+    Malformed(String),
+}
+
+/// Whether Apple can carry `posted`.
+///
+/// # Errors
+/// [`Unfit`] if its payload would be longer than [`PAYLOAD_LIMIT`].
+pub fn fit(posted: &Posted) -> Result<(), Unfit> {
+    // The log offset is not known yet; it has at most 20 digits.
+    let payload = show(posted.id, u64::MAX, &posted.content, posted.group.as_ref());
+    let mut counted = Count(0);
+    // Writing into a counter cannot fail, and neither can a payload of these types.
+    let _ = serde_json::to_writer(&mut counted, &payload);
+    check(counted.0)
+}
+
+/// The request for `push`: headers, and payload.
+pub(super) fn request(
+    push: &Push,
+    envelope: &Envelope,
+    authorization: HeaderValue,
+) -> Result<(Request<()>, Bytes), Unsayable> {
+    let (background, payload) = payload(push)?;
+    let malformed = |error: http::Error| Unsayable::Malformed(error.to_string());
+    let text = |text: &str| HeaderValue::from_str(text).map_err(|it| malformed(it.into()));
+    // Apple asks not to index what differs in every request.
+    let unindexed = |value: &str| {
+        let mut value = text(value)?;
+        value.set_sensitive(true);
+        Ok::<_, Unsayable>(value)
+    };
+
+    let mut headers = HeaderMap::with_capacity(8);
+    headers.insert(header::AUTHORIZATION, authorization);
+    headers.insert(TOPIC, envelope.topic.clone());
+    headers.insert(PUSH_TYPE, push_type(background));
+    headers.insert(PRIORITY, priority(push.priority, background));
+    headers.insert(EXPIRATION, unindexed(&push.expires_at.as_secs().to_string())?);
+    headers.insert(COLLAPSE_ID, unindexed(&push.item.to_string())?);
+    headers.insert(ID, unindexed(&uuid(push.delivery))?);
+
+    let Address::Apns { token, .. } = &*push.address;
+    let path = PathAndQuery::try_from(format!("/3/device/{}", token.as_str()));
+    let mut uri = http::uri::Parts::default();
+    uri.scheme = Some(Scheme::HTTPS);
+    uri.authority = Some(envelope.authority.clone());
+    uri.path_and_query = Some(path.map_err(|error| malformed(error.into()))?);
+
+    let mut request = Request::new(());
+    *request.method_mut() = Method::POST;
+    *request.version_mut() = Version::HTTP_2;
+    *request.uri_mut() = Uri::from_parts(uri).map_err(|error| malformed(error.into()))?;
+    *request.headers_mut() = headers;
+    Ok((request, payload))
+}
+
+/// `background` wakes the app silently and must have priority 5; Apple delivers two or three an
+/// hour ("Pushing background updates to your App").
+fn push_type(background: bool) -> HeaderValue {
+    HeaderValue::from_static(if background { "background" } else { "alert" })
+}
+
+fn priority(priority: Priority, background: bool) -> HeaderValue {
+    HeaderValue::from_static(match priority {
+        _ if background => "5",
+        Priority::High => "10",
+        Priority::Normal => "5",
+        Priority::Low => "1",
+    })
+}
+
+/// The canonical form of a UUID: lower case, 8-4-4-4-12.
+fn uuid(delivery: DeliveryId) -> String {
+    let mut text = delivery.to_string();
+    for at in [20, 16, 12, 8] {
+        text.insert(at, '-');
+    }
+    text
+}
+
+/// Whether it is a background push, and its payload.
+fn payload(push: &Push) -> Result<(bool, Bytes), Unsayable> {
+    let (background, json) = match &push.body {
+        PushBody::Show { content, group } => {
+            let payload = show(push.item, push.sequence, content, group.as_ref());
+            (content.visual.is_none(), serde_json::to_vec(&payload))
+        }
+        PushBody::Sync(state) => (true, serde_json::to_vec(&sync(push.sequence, state))),
+    };
+    let json = json.map_err(|error| Unsayable::Malformed(error.to_string()))?;
+    check(json.len())?;
+    Ok((background, json.into()))
+}
+
+fn check(needs: usize) -> Result<(), Unfit> {
+    match needs {
+        0..=PAYLOAD_LIMIT => Ok(()),
+        _ => Err(Unfit { platform: Platform::Apns, limit: PAYLOAD_LIMIT, needs }),
+    }
+}
+
+/// The JSON of a push: what the system reads, and what the app reads.
+#[derive(Serialize)]
+struct Payload<'a, Ours> {
+    aps: Aps<'a>,
+    campanile: Ours,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Aps<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    alert: Option<Alert<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sound: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    badge: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    thread_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content_available: Option<u8>,
+}
+
+#[derive(Serialize)]
+struct Alert<'a> {
+    title: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body: Option<&'a str>,
+}
+
+/// What a shown item tells the app.
+#[derive(Serialize)]
+struct Shown {
+    id: String,
+    seq: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    raw: Option<String>,
+}
+
+/// What a state tells the app.
+#[derive(Serialize)]
+struct Synced {
+    seq: u64,
+    items: [SyncedItem; 1],
+}
+
+#[derive(Serialize)]
+struct SyncedItem {
+    id: String,
+    read: bool,
+    action: &'static str,
+    clear: bool,
+}
+
+/// Wakes the app, shows nothing.
+const SILENT: Aps<'static> =
+    Aps { alert: None, sound: None, badge: None, thread_id: None, content_available: Some(1) };
+
+fn show<'a>(
+    item: NotificationId,
+    sequence: u64,
+    content: &'a Content,
+    group: Option<&'a Arc<str>>,
+) -> Payload<'a, Shown> {
+    let raw = content.raw.as_ref().map(|raw| STANDARD.encode(raw));
+    let aps = content.visual.as_ref().map_or(SILENT, |visual| drawn(visual, group));
+    Payload { aps, campanile: Shown { id: item.to_string(), seq: sequence, raw } }
+}
+
+fn drawn<'a>(visual: &'a Visual, group: Option<&'a Arc<str>>) -> Aps<'a> {
+    Aps {
+        alert: Some(Alert { title: &visual.title, body: visual.body.as_deref() }),
+        sound: visual.sound.as_deref(),
+        badge: visual.badge,
+        thread_id: group.map(|group| &**group),
+        content_available: None,
+    }
+}
+
+fn sync(sequence: u64, state: &SyncState) -> Payload<'static, Synced> {
+    let action = match state.action {
+        UserAction::None => "none",
+        UserAction::Activated => "activated",
+        UserAction::Dismissed => "dismissed",
+        UserAction::Snoozed => "snoozed",
+    };
+    let item =
+        SyncedItem { id: state.id.to_string(), read: state.read, action, clear: state.clear };
+    Payload { aps: SILENT, campanile: Synced { seq: sequence, items: [item] } }
+}
+
+/// Counts what is written.
+struct Count(usize);
+
+impl io::Write for Count {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,238 @@
+//! Requests, header by header and byte by byte.
+
+use campanile_core::{ApnsToken, Environment, Timestamp};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+
+const ITEM: NotificationId = NotificationId::from_bytes(*b"\x0a\x0bnotification!!");
+const ITEM_HEX: &str = "0a0b6e6f74696669636174696f6e2121";
+
+fn push(body: PushBody) -> Push {
+    Push {
+        delivery: DeliveryId::from_bytes([
+            0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef, 0x01, 0x23, 0x45, 0x67, 0x89, 0xab,
+            0xcd, 0xef,
+        ]),
+        address: Arc::new(Address::Apns {
+            token: ApnsToken::new(&"ab".repeat(32)).expect("hexadecimal"),
+            topic: "org.example.app".into(),
+            environment: Environment::Production,
+        }),
+        item: ITEM,
+        sequence: 4711,
+        priority: Priority::High,
+        expires_at: Timestamp::from_millis(1_795_255_200_999),
+        body,
+    }
+}
+
+fn shown(content: Content) -> Push {
+    push(PushBody::Show { content: Arc::new(content), group: None })
+}
+
+fn visual(title: &str) -> Visual {
+    Visual { title: title.to_owned(), ..Visual::default() }
+}
+
+fn synced() -> Push {
+    let action = UserAction::Dismissed;
+    push(PushBody::Sync(SyncState { id: ITEM, read: true, action, clear: true }))
+}
+
+fn made(push: &Push) -> (Request<()>, Bytes) {
+    let envelope = Envelope {
+        authority: Authority::from_static("api.push.apple.com"),
+        topic: HeaderValue::from_static("org.example.app"),
+    };
+    request(push, &envelope, HeaderValue::from_static("bearer a.b.c")).expect("sayable")
+}
+
+fn header<'a>(request: &'a Request<()>, name: &str) -> &'a str {
+    request.headers()[name].to_str().expect("text")
+}
+
+fn json_of(push: &Push) -> Value {
+    serde_json::from_slice(&made(push).1).expect("JSON")
+}
+
+#[test]
+fn an_alert_has_all_headers() {
+    let (request, _) = made(&shown(Content { visual: Some(visual("Hi")), raw: None }));
+    assert_eq!(request.method(), Method::POST);
+    let token = "ab".repeat(32);
+    assert_eq!(request.uri().to_string(), format!("https://api.push.apple.com/3/device/{token}"));
+    assert_eq!(header(&request, "authorization"), "bearer a.b.c");
+    assert_eq!(header(&request, "apns-topic"), "org.example.app");
+    assert_eq!(header(&request, "apns-push-type"), "alert");
+    assert_eq!(header(&request, "apns-priority"), "10");
+    assert_eq!(header(&request, "apns-expiration"), "1795255200");
+    assert_eq!(header(&request, "apns-collapse-id"), ITEM_HEX);
+    assert_eq!(header(&request, "apns-id"), "01234567-89ab-cdef-0123-456789abcdef");
+    assert_eq!(request.headers().len(), 7);
+}
+
+#[test]
+fn what_differs_in_every_request_is_not_indexed() {
+    let (request, _) = made(&synced());
+    for name in ["apns-id", "apns-expiration", "apns-collapse-id"] {
+        assert!(request.headers()[name].is_sensitive(), "{name}");
+    }
+    assert!(!request.headers()["apns-topic"].is_sensitive());
+}
+
+#[test]
+fn priority_follows_the_push_but_background_is_always_5() {
+    let rows = [(Priority::High, "10"), (Priority::Normal, "5"), (Priority::Low, "1")];
+    for (priority, expected) in rows {
+        let mut alert = shown(Content { visual: Some(visual("Hi")), raw: None });
+        alert.priority = priority;
+        assert_eq!(header(&made(&alert).0, "apns-priority"), expected);
+        let mut silent = synced();
+        silent.priority = priority;
+        assert_eq!(header(&made(&silent).0, "apns-priority"), "5");
+    }
+}
+
+#[test]
+fn an_alert_carries_everything_that_is_drawn() {
+    let visual = Visual {
+        title: "Königin \"Anne\"".to_owned(),
+        body: Some("is dead\n".to_owned()),
+        sound: Some("bell.caf".to_owned()),
+        badge: Some(0),
+    };
+    let content = Arc::new(Content { visual: Some(visual), raw: None });
+    let push = push(PushBody::Show { content, group: Some("royals".into()) });
+    let expected = json!({
+        "aps": {
+            "alert": {"title": "Königin \"Anne\"", "body": "is dead\n"},
+            "sound": "bell.caf",
+            "badge": 0,
+            "thread-id": "royals",
+        },
+        "campanile": {"id": ITEM_HEX, "seq": 4711},
+    });
+    assert_eq!(json_of(&push), expected);
+}
+
+#[test]
+fn raw_content_rides_on_an_alert() {
+    let content = Content { visual: Some(visual("Hi")), raw: Some(Bytes::from_static(&[0, 255])) };
+    let expected = json!({
+        "aps": {"alert": {"title": "Hi"}},
+        "campanile": {"id": ITEM_HEX, "seq": 4711, "raw": "AP8="},
+    });
+    assert_eq!(json_of(&shown(content)), expected);
+}
+
+#[test]
+fn raw_content_alone_is_a_background_push() {
+    let push = shown(Content { visual: None, raw: Some(Bytes::from_static(b"hello")) });
+    assert_eq!(header(&made(&push).0, "apns-push-type"), "background");
+    let expected = json!({
+        "aps": {"content-available": 1},
+        "campanile": {"id": ITEM_HEX, "seq": 4711, "raw": "aGVsbG8="},
+    });
+    assert_eq!(json_of(&push), expected);
+}
+
+#[test]
+fn a_state_is_a_background_push() {
+    let push = synced();
+    assert_eq!(header(&made(&push).0, "apns-push-type"), "background");
+    let item = json!({"id": ITEM_HEX, "read": true, "action": "dismissed", "clear": true});
+    let expected = json!({
+        "aps": {"content-available": 1},
+        "campanile": {"seq": 4711, "items": [item]},
+    });
+    assert_eq!(json_of(&push), expected);
+}
+
+#[test]
+fn every_action_has_its_word() {
+    let rows = [
+        (UserAction::None, "none"),
+        (UserAction::Activated, "activated"),
+        (UserAction::Dismissed, "dismissed"),
+        (UserAction::Snoozed, "snoozed"),
+    ];
+    for (action, word) in rows {
+        let state = SyncState { id: ITEM, read: false, action, clear: false };
+        let json = json_of(&push(PushBody::Sync(state)));
+        assert_eq!(json["campanile"]["items"][0]["action"], word);
+    }
+}
+
+#[test]
+fn a_second_attempt_is_the_same_request() {
+    let push = synced();
+    let ((first, payload), (second, again)) = (made(&push), made(&push));
+    assert_eq!(first.headers(), second.headers());
+    assert_eq!(first.uri(), second.uri());
+    assert_eq!(payload, again);
+}
+
+fn posted(content: Content) -> Posted {
+    Posted {
+        id: ITEM,
+        request: None,
+        app_notification_id: None,
+        group: None,
+        content: Arc::new(content),
+        platforms: campanile_core::PlatformMask::ALL,
+        priority: Priority::High,
+        expires_at: Timestamp::ZERO,
+        deliver_by: Timestamp::ZERO,
+    }
+}
+
+/// Content whose payload has exactly `bytes` bytes when the sequence has 20 digits.
+fn content_of(bytes: usize) -> Content {
+    let with = |title: String| Content { visual: Some(visual(&title)), raw: None };
+    let empty = with(String::new());
+    let payload = serde_json::to_vec(&show(ITEM, u64::MAX, &empty, None)).expect("JSON");
+    with("x".repeat(bytes - payload.len()))
+}
+
+#[test]
+fn a_payload_of_the_limit_fits_and_one_more_byte_does_not() {
+    assert_eq!(fit(&posted(content_of(4096))), Ok(()));
+    let unfit = Unfit { platform: Platform::Apns, limit: 4096, needs: 4097 };
+    assert_eq!(fit(&posted(content_of(4097))), Err(unfit));
+}
+
+#[test]
+fn an_unfit_push_is_not_made() {
+    let mut push = shown(content_of(4097));
+    push.sequence = u64::MAX;
+    let envelope = Envelope {
+        authority: Authority::from_static("api.push.apple.com"),
+        topic: HeaderValue::from_static("org.example.app"),
+    };
+    let refused = request(&push, &envelope, HeaderValue::from_static("bearer a.b.c"));
+    let text = "apns carries at most 4096 bytes, this content needs 4097";
+    assert_eq!(refused.expect_err("too large").to_string(), text);
+}
+
+proptest! {
+    #[test]
+    fn what_fits_can_be_sent_at_any_offset(
+        title in ".{0,300}",
+        body in proptest::option::of(".{0,1500}"),
+        raw in proptest::option::of(proptest::collection::vec(any::<u8>(), 0..3000)),
+        sequence in any::<u64>(),
+    ) {
+        let visual = Some(Visual { title: title.clone(), body, ..Visual::default() });
+        let content = Content { visual, raw: raw.map(Bytes::from) };
+        prop_assume!(fit(&posted(content.clone())).is_ok());
+        let mut push = shown(content);
+        push.sequence = sequence;
+        let (_, payload) = made(&push);
+        prop_assert!(payload.len() <= PAYLOAD_LIMIT);
+        let json: Value = serde_json::from_slice(&payload).expect("JSON");
+        prop_assert_eq!(&json["aps"]["alert"]["title"], &Value::from(title));
+        prop_assert_eq!(&json["campanile"]["seq"], &Value::from(sequence));
+    }
+}

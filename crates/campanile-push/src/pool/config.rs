@@ -1,0 +1,113 @@
+//! Where a pool connects to, and how much of everything it may use.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// Whose signature under a server's certificate counts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Roots {
+    /// The certificate authorities that browsers trust.
+    #[default]
+    Public,
+    /// Only the certificates in this PEM text: a simulator's, or a test's.
+    Pem(String),
+}
+
+/// The server behind a pool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The name in requests, in SNI, and the one the certificate must be for.
+    pub host: String,
+    /// The TCP port.
+    pub port: u16,
+    /// Where to connect instead of where the host's name leads.
+    pub address: Option<SocketAddr>,
+    /// Who vouches for the server.
+    pub roots: Roots,
+}
+
+impl Target {
+    /// The server that `host` is publicly known as, on the port for HTTPS.
+    #[must_use]
+    pub fn public(host: &str) -> Self {
+        Self { host: host.to_owned(), port: 443, address: None, roots: Roots::Public }
+    }
+
+    /// The authority in request URIs: without the port if it is the one for HTTPS.
+    pub(crate) fn authority(&self) -> String {
+        match self.port {
+            443 => self.host.clone(),
+            port => format!("{}:{port}", self.host),
+        }
+    }
+}
+
+/// The limits of a pool. Every one is reached gracefully: callers wait, or hear of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PoolConfig {
+    /// Connections at most; they are opened one after the other, when there is no room.
+    pub connections: usize,
+    /// Requests in flight on one connection at most, should the server allow more. With the
+    /// default number of connections this is 4000 in flight: at 50 ms an answer, 80,000 a second.
+    pub streams_per_connection: usize,
+    /// For name lookup, TCP, TLS and the HTTP/2 preface together.
+    pub connect_timeout: Duration,
+    /// From handing over a request until its answer is complete.
+    pub request_timeout: Duration,
+    /// For room to appear.
+    pub room_timeout: Duration,
+    /// A connection that brought no answer for this long is asked whether it lives.
+    pub ping_after: Duration,
+    /// How long it may think about that.
+    pub ping_timeout: Duration,
+    /// The wait after a first failed connection; it doubles with each further one.
+    pub first_backoff: Duration,
+    /// The longest wait between attempts to connect.
+    pub longest_backoff: Duration,
+}
+
+impl Default for PoolConfig {
+    fn default() -> Self {
+        Self {
+            connections: 4,
+            streams_per_connection: 1000,
+            connect_timeout: Duration::from_secs(10),
+            request_timeout: Duration::from_secs(15),
+            room_timeout: Duration::from_secs(10),
+            ping_after: Duration::from_secs(60),
+            ping_timeout: Duration::from_secs(10),
+            first_backoff: Duration::from_millis(200),
+            longest_backoff: Duration::from_secs(30),
+        }
+    }
+}
+
+impl PoolConfig {
+    /// The wait before the next attempt to connect, after `failures` in a row.
+    pub(super) fn backoff(&self, failures: u32) -> Duration {
+        let doublings = failures.saturating_sub(1).min(16);
+        self.first_backoff.saturating_mul(1 << doublings).min(self.longest_backoff)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn backoff_doubles_up_to_its_limit() {
+        let config = PoolConfig::default();
+        let waits: Vec<u128> = (1..=4).map(|n| config.backoff(n).as_millis()).collect();
+        assert_eq!(waits, [200, 400, 800, 1600]);
+        assert_eq!(config.backoff(9), Duration::from_secs(30));
+        assert_eq!(config.backoff(u32::MAX), Duration::from_secs(30));
+    }
+
+    #[test]
+    fn authority_names_an_unusual_port() {
+        let mut target = Target::public("push.example");
+        assert_eq!(target.authority(), "push.example");
+        target.port = 2197;
+        assert_eq!(target.authority(), "push.example:2197");
+    }
+}
