@@ -1,0 +1,395 @@
+//! One connection: streams in, answers out, within the stream limit announced to the client.
+//!
+//! One task serves the whole connection. Requests whose body is already there, which under load
+//! are nearly all, are answered in place; only what has to wait becomes a future of its own.
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use futures::stream::{FuturesUnordered, StreamExt as _};
+use h2::{Reason as ErrorCode, RecvStream};
+use http::request::Parts;
+use http::{HeaderValue, Request};
+use tokio::time::Sleep;
+
+use super::answer::{Respond, Verdict, header_of};
+use super::body::Collected;
+use super::check;
+use super::control::Control;
+use super::environment::Environment;
+use super::fault::{Action, Fate, Plan};
+use super::id::ApnsId;
+use super::payload;
+use super::reason::Rejection;
+use super::session::Session;
+use super::shared::Shared;
+use super::state::Incoming;
+use super::wire::{Transport, Wire};
+use super::world::Counts;
+
+/// How long a connection is kept after its GOAWAY for the client to close it.
+const FAREWELL: Duration = Duration::from_secs(1);
+/// Flow-control window of the connection: room for the largest payload on 1000 streams.
+const WINDOW: u32 = 8 * 1024 * 1024;
+/// Streams that ended early and are remembered, so that their late frames do no harm.
+const ENDED_STREAMS: usize = 4096;
+
+/// What a waiting future ends with.
+enum Waited {
+    /// The body is complete.
+    Body(Box<Parts>, Option<Bytes>, Respond),
+    /// The answer is due.
+    Answer(Verdict, Respond),
+    /// The client gave up.
+    Abandoned { stalled: bool },
+}
+
+/// What happens next on the connection.
+enum Turn {
+    Opened(Request<RecvStream>, Respond),
+    Waited(Waited),
+    Closed,
+}
+
+pub(crate) struct Connection<S: Transport> {
+    h2: h2::server::Connection<Wire<S>, Bytes>,
+    control: Control,
+    shared: Arc<Shared>,
+    session: Session,
+    number: u64,
+    waiting: FuturesUnordered<BoxFuture<'static, Waited>>,
+    /// How many of the waiting will never answer.
+    stalled: usize,
+    /// Answers not yet on the wire: their streams are still open for the client.
+    unflushed: usize,
+    /// Whether the wide stream limit was announced.
+    wide: bool,
+    newest_stream: u32,
+    /// Streams up to this one were open when the limit was narrowed.
+    narrowed_after: u32,
+    /// Streams opened after a GOAWAY; kept until the end, so that nothing is said about them.
+    ignored: Vec<(RecvStream, Respond)>,
+    leaving: Option<Pin<Box<Sleep>>>,
+}
+
+/// Serves one connection until it ends.
+///
+/// # Errors
+///
+/// What `h2` has against the peer's opening of the connection.
+pub(crate) async fn serve<S: Transport>(
+    io: S,
+    shared: Arc<Shared>,
+    number: u64,
+    environment: Environment,
+) -> Result<(), h2::Error> {
+    let control = Control::new(shared.limits.initial);
+    let h2 = h2::server::Builder::new()
+        // The limit is ours to keep, see `admit`; `h2` must only mention one.
+        .max_concurrent_streams(u32::MAX)
+        .initial_connection_window_size(WINDOW)
+        .max_concurrent_reset_streams(ENDED_STREAMS)
+        .max_pending_accept_reset_streams(ENDED_STREAMS)
+        .max_local_error_reset_streams(None)
+        .handshake(Wire::new(io, control.clone()))
+        .await?;
+    let connection = Connection {
+        h2,
+        control,
+        shared,
+        session: Session::new(environment),
+        number,
+        waiting: FuturesUnordered::new(),
+        stalled: 0,
+        unflushed: 0,
+        wide: false,
+        newest_stream: 0,
+        narrowed_after: 0,
+        ignored: Vec::new(),
+        leaving: None,
+    };
+    connection.run().await;
+    Ok(())
+}
+
+impl<S: Transport> Connection<S> {
+    async fn run(mut self) {
+        loop {
+            match poll_fn(|cx| self.poll_turn(cx)).await {
+                Turn::Opened(request, respond) => {
+                    if let Some((parts, body, respond)) = self.opened(request, respond).await {
+                        self.dispatch(&parts, body, respond);
+                    }
+                }
+                Turn::Waited(waited) => self.waited(waited),
+                Turn::Closed => return,
+            }
+        }
+    }
+
+    /// Everything that is ready is dealt with before anything is sent: answers travel together.
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {
+        self.control.cork(true);
+        if let Poll::Ready(turn) = self.poll_open(cx) {
+            return Poll::Ready(turn);
+        }
+        if let Poll::Ready(Some(waited)) = self.waiting.poll_next_unpin(cx) {
+            return Poll::Ready(Turn::Waited(waited));
+        }
+        if let Some(leaving) = &mut self.leaving
+            && leaving.as_mut().poll(cx).is_ready()
+        {
+            return Poll::Ready(Turn::Closed);
+        }
+        self.control.cork(false);
+        self.unflushed = 0;
+        if let Poll::Ready(turn) = self.poll_open(cx) {
+            return Poll::Ready(turn);
+        }
+        if self.leaving.is_some() && self.waiting.len() == self.stalled {
+            self.control.close();
+            return self.poll_open(cx);
+        }
+        Poll::Pending
+    }
+
+    fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {
+        self.h2.poll_accept(cx).map(|next| match next {
+            Some(Ok((request, respond))) => Turn::Opened(request, respond),
+            Some(Err(_)) | None => Turn::Closed,
+        })
+    }
+
+    /// Admits a stream and reads its body if it is there already.
+    async fn opened(
+        &mut self,
+        request: Request<RecvStream>,
+        mut respond: Respond,
+    ) -> Option<(Parts, Option<Bytes>, Respond)> {
+        let (parts, mut stream) = request.into_parts();
+        if self.leaving.is_some() {
+            self.ignored.push((stream, respond));
+            return None;
+        }
+        let id = respond.stream_id().as_u32();
+        self.newest_stream = id;
+        self.count(|counts| counts.requests += 1);
+        if self.waiting.len() + self.unflushed >= self.limit_for(id) {
+            self.refuse(&mut respond);
+            return None;
+        }
+        let mut collected = Collected::default();
+        let first = poll_fn(|cx| Poll::Ready(collected.poll(&mut stream, cx))).await;
+        match first {
+            Poll::Ready(complete) => {
+                let body = complete.then(|| collected.into_bytes());
+                Some((parts, body, respond))
+            }
+            Poll::Pending => {
+                self.waiting.push(Box::pin(async move {
+                    let complete = poll_fn(|cx| collected.poll(&mut stream, cx)).await;
+                    let body = complete.then(|| collected.into_bytes());
+                    Waited::Body(Box::new(parts), body, respond)
+                }));
+                None
+            }
+        }
+    }
+
+    fn waited(&mut self, waited: Waited) {
+        match waited {
+            Waited::Body(parts, body, mut respond) => {
+                if respond.stream_id().as_u32() <= self.narrowed_after {
+                    self.refuse(&mut respond);
+                } else {
+                    self.dispatch(&parts, body, respond);
+                }
+            }
+            Waited::Answer(verdict, respond) => self.answer(verdict, respond),
+            Waited::Abandoned { stalled } => {
+                self.stalled -= usize::from(stalled);
+                self.count(|counts| counts.abandoned += 1);
+            }
+        }
+    }
+
+    /// How many streams the client could know to be allowed when it opened this one.
+    fn limit_for(&self, stream: u32) -> usize {
+        let limits = &self.shared.limits;
+        let wide = self.wide && self.control.limit_known_to(stream);
+        usize::try_from(if wide { limits.open } else { limits.initial }).unwrap_or(usize::MAX)
+    }
+
+    fn refuse(&mut self, respond: &mut Respond) {
+        respond.send_reset(ErrorCode::REFUSED_STREAM);
+        self.count(|counts| counts.refused += 1);
+    }
+
+    /// Follows the script for a request, if there is one, and judges it if it is not lost.
+    fn dispatch(&mut self, parts: &Parts, body: Option<Bytes>, mut respond: Respond) {
+        let Some(body) = body else {
+            self.count(|counts| counts.lost += 1);
+            return;
+        };
+        let plan = self.shared.plan(check::device_token(parts.uri.path()).unwrap_or_default());
+        match plan.action.clone() {
+            None => {
+                let verdict = self.judge(parts, &body);
+                self.answer_later(verdict, plan, respond);
+            }
+            Some(Action::Reject(rejection)) => {
+                let verdict = self.reject(parts, rejection);
+                self.answer_later(verdict, plan, respond);
+            }
+            Some(Action::Stall(fate)) => {
+                self.suffer(fate, parts, &body);
+                self.stall(respond);
+            }
+            Some(Action::Reset(code, fate)) => {
+                self.suffer(fate, parts, &body);
+                respond.send_reset(code);
+            }
+            Some(Action::GoAway { code, reason, fate }) => {
+                let verdict = self.suffer(fate, parts, &body);
+                self.go_away(code, &reason, verdict, respond);
+            }
+            Some(Action::Disconnect(fate)) => {
+                self.suffer(fate, parts, &body);
+                self.control.crash();
+            }
+        }
+    }
+
+    /// The fate of a push whose client will not hear of it, or not in the usual way.
+    fn suffer(&mut self, fate: Fate, parts: &Parts, body: &Bytes) -> Option<Verdict> {
+        match fate {
+            Fate::Taken => Some(self.judge(parts, body)),
+            Fate::Lost => {
+                self.count(|counts| counts.lost += 1);
+                None
+            }
+        }
+    }
+
+    fn judge(&mut self, parts: &Parts, body: &Bytes) -> Verdict {
+        let checked = check::head(&parts.method, parts.uri.path(), &parts.headers)
+            .and_then(|head| payload::payload(head.push_type, body).map(|_| head));
+        let head = match checked {
+            Ok(head) => head,
+            Err(reason) => return self.reject(parts, reason.into()),
+        };
+        let (apns_id, header) = self.id_of(parts, head.apns_id);
+        let push = Incoming {
+            head: &head,
+            apns_id,
+            connection: self.number,
+            now_ms: self.shared.clock.now_ms(),
+        };
+        let result = self.shared.judge(&mut self.session, &push, body);
+        Verdict { apns_id: header, result }
+    }
+
+    fn reject(&mut self, parts: &Parts, rejection: Rejection) -> Verdict {
+        self.shared.change(|state| state.rejected(self.number, &rejection));
+        let sent = parts.headers.get("apns-id").and_then(|id| ApnsId::parse(id.as_bytes()));
+        Verdict { apns_id: self.id_of(parts, sent).1, result: Err(rejection) }
+    }
+
+    /// The id of the request, chosen by the client or else here, and as a header to send back.
+    fn id_of(&self, parts: &Parts, sent: Option<ApnsId>) -> (ApnsId, HeaderValue) {
+        if let (Some(id), Some(header)) = (sent, parts.headers.get("apns-id")) {
+            return (id, header.clone());
+        }
+        let id = self.shared.new_id();
+        (id, header_of(&id.to_string()))
+    }
+
+    fn answer_later(&mut self, verdict: Verdict, plan: Plan, mut respond: Respond) {
+        let Some(delay) = plan.delay else {
+            self.answer(verdict, respond);
+            return;
+        };
+        self.waiting.push(Box::pin(async move {
+            let given_up = poll_fn(|cx| respond.poll_reset(cx));
+            tokio::select! {
+                biased;
+                _ = given_up => Waited::Abandoned { stalled: false },
+                () = tokio::time::sleep(delay) => Waited::Answer(verdict, respond),
+            }
+        }));
+    }
+
+    fn stall(&mut self, mut respond: Respond) {
+        self.stalled += 1;
+        self.waiting.push(Box::pin(async move {
+            // The connection's end drops this future, so any way out means the client left.
+            let _given_up = poll_fn(|cx| respond.poll_reset(cx)).await;
+            Waited::Abandoned { stalled: true }
+        }));
+    }
+
+    fn go_away(
+        &mut self,
+        code: ErrorCode,
+        reason: &str,
+        verdict: Option<Verdict>,
+        respond: Respond,
+    ) {
+        let stream = respond.stream_id().as_u32();
+        let last = if verdict.is_some() { stream } else { stream.saturating_sub(2) };
+        let debug = serde_json::json!({ "reason": reason }).to_string();
+        self.control.go_away(last, code, debug.as_bytes());
+        self.leaving = Some(Box::pin(tokio::time::sleep(FAREWELL)));
+        match verdict {
+            Some(verdict) => self.answer(verdict, respond),
+            None => self.stall(respond),
+        }
+    }
+
+    /// Sends an answer. A client that has reset the stream meanwhile does not get it.
+    fn answer(&mut self, verdict: Verdict, mut respond: Respond) {
+        self.unflushed += 1;
+        let accepted = verdict.result.is_ok();
+        let unique_id = if accepted { self.unique_id() } else { None };
+        let sent = verdict.send(unique_id, &mut respond);
+        if sent.is_err() {
+            self.count(|counts| counts.abandoned += 1);
+        }
+        self.adapt_limit(accepted);
+    }
+
+    /// Apple sends `apns-unique-id` in the sandbox only.
+    fn unique_id(&self) -> Option<HeaderValue> {
+        (self.session.environment() == Environment::Sandbox)
+            .then(|| header_of(&self.shared.new_id().to_string()))
+    }
+
+    /// The first accepted push widens the stream limit; a rejection may narrow it again.
+    fn adapt_limit(&mut self, accepted: bool) {
+        let limits = &self.shared.limits;
+        let wide = if accepted { true } else { self.wide && !limits.narrow_on_rejection };
+        if wide == self.wide {
+            return;
+        }
+        self.wide = wide;
+        if !wide {
+            self.narrowed_after = self.newest_stream;
+        }
+        let limit = if wide { limits.open } else { limits.initial };
+        self.control.announce_limit(limit);
+        self.shared.change(|state| {
+            if let Some(stats) = state.world.connections.get_mut(&self.number) {
+                stats.stream_limit = limit;
+            }
+        });
+    }
+
+    fn count(&self, add: impl Fn(&mut Counts)) {
+        self.shared.change(|state| state.world.count(self.number, add));
+    }
+}

@@ -1,0 +1,234 @@
+//! Scripted trouble: what goes wrong, when, and for whom.
+
+use std::time::Duration;
+
+use h2::Reason as ErrorCode;
+
+use super::reason::Rejection;
+use crate::random::Random;
+
+/// A fault of a script. Build it with [`Fault::new`] or [`Fault::delay`] and, for one device
+/// only, [`Fault::on_device`].
+#[derive(Clone, Debug)]
+pub struct Fault {
+    effect: Effect,
+    when: When,
+    device: Option<String>,
+}
+
+#[derive(Clone, Debug)]
+enum Effect {
+    Delay(Duration),
+    Action(Action),
+}
+
+impl Fault {
+    /// An action that concerns every device.
+    pub fn new(action: Action, when: When) -> Self {
+        Self { effect: Effect::Action(action), when, device: None }
+    }
+
+    /// Latency: the push is handled on arrival, and its answer held back for this long. If the
+    /// client gives up before, the push was taken and nobody knows. It combines with an action
+    /// that answers.
+    pub fn delay(time: Duration, when: When) -> Self {
+        Self { effect: Effect::Delay(time), when, device: None }
+    }
+
+    /// Restricts the fault to the pushes of one device token; only these are then counted.
+    #[must_use]
+    pub fn on_device(mut self, token: &str) -> Self {
+        self.device = Some(token.to_ascii_lowercase());
+        self
+    }
+}
+
+/// What goes wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// This answer, whatever the push is.
+    Reject(Rejection),
+    /// No answer, ever: the stream stays open until the client resets it.
+    Stall(Fate),
+    /// `RST_STREAM` with this code. RFC 9113 §8.7: `REFUSED_STREAM` promises that the push was not
+    /// processed, so only [`Fate::Lost`] is truthful with it.
+    Reset(ErrorCode, Fate),
+    /// `GOAWAY`, then the connection is closed as soon as the earlier streams are answered. With
+    /// [`Fate::Taken`] its last stream is the push that set it off, which is answered; with
+    /// [`Fate::Lost`] the last stream is the one before.
+    GoAway {
+        /// The error code; Apple sends `NO_ERROR` also for trouble that it explains in `reason`.
+        code: ErrorCode,
+        /// Becomes the debug data `{"reason":"…"}`.
+        reason: String,
+        /// Whether the push that sets it off is processed.
+        fate: Fate,
+    },
+    /// The TCP connection is reset without a word.
+    Disconnect(Fate),
+}
+
+/// Whether the push reaches its device although the answer does not reach the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// The push is not even looked at.
+    Lost,
+    /// The push is checked and delivered; only the client does not hear of it.
+    Taken,
+}
+
+/// Which of the pushes in question are hit.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum When {
+    /// All of them.
+    Always,
+    /// The next so many, then none.
+    Next(u64),
+    /// Every k-th: with 3 the third, the sixth, and so on. 0 is never.
+    Every(u64),
+    /// Each with this probability, drawn from the simulator's seed.
+    Chance(f64),
+}
+
+/// Names a fault in order to lift it or to ask how often it struck.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FaultId(u64);
+
+/// What the script says about one push.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Plan {
+    pub(crate) delay: Option<Duration>,
+    pub(crate) action: Option<Action>,
+}
+
+/// The faults in force, in the order in which they were added.
+#[derive(Debug, Default)]
+pub(crate) struct Script {
+    entries: Vec<Entry>,
+    next: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    id: FaultId,
+    fault: Fault,
+    seen: u64,
+    struck: u64,
+}
+
+impl Script {
+    pub(crate) fn add(&mut self, fault: Fault) -> FaultId {
+        let id = FaultId(self.next);
+        self.next += 1;
+        self.entries.push(Entry { id, fault, seen: 0, struck: 0 });
+        id
+    }
+
+    pub(crate) fn lift(&mut self, id: FaultId) -> bool {
+        let before = self.entries.len();
+        self.entries.retain(|entry| entry.id != id);
+        self.entries.len() != before
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.entries.clear();
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// How often a fault struck; `None` once it is lifted.
+    pub(crate) fn struck(&self, id: FaultId) -> Option<u64> {
+        self.entries.iter().find(|entry| entry.id == id).map(|entry| entry.struck)
+    }
+
+    /// What happens to the next push of a device: the first delay and the first other action that
+    /// are due. Every fault that concerns the push counts it; `Next` is used up only if it wins.
+    pub(crate) fn plan(&mut self, device: &str, random: &mut Random) -> Plan {
+        let mut plan = Plan::default();
+        for entry in &mut self.entries {
+            if entry.fault.device.as_deref().is_some_and(|only| !only.eq_ignore_ascii_case(device))
+            {
+                continue;
+            }
+            let due = entry.is_due(random);
+            match &entry.fault.effect {
+                Effect::Delay(time) if due && plan.delay.is_none() => plan.delay = Some(*time),
+                Effect::Action(action) if due && plan.action.is_none() => {
+                    plan.action = Some(action.clone());
+                }
+                _ => continue,
+            }
+            entry.struck += 1;
+        }
+        plan
+    }
+}
+
+impl Entry {
+    fn is_due(&mut self, random: &mut Random) -> bool {
+        self.seen += 1;
+        match self.fault.when {
+            When::Always => true,
+            When::Next(count) => self.struck < count,
+            When::Every(k) => k != 0 && self.seen.is_multiple_of(k),
+            When::Chance(probability) => random.chance(probability),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STALL: Action = Action::Stall(Fate::Lost);
+
+    fn strikes(script: &mut Script, device: &str, pushes: usize) -> Vec<bool> {
+        let mut random = Random::new(9);
+        (0..pushes).map(|_| script.plan(device, &mut random).action.is_some()).collect()
+    }
+
+    #[test]
+    fn next_is_used_up() {
+        let mut script = Script::default();
+        let id = script.add(Fault::new(STALL, When::Next(2)));
+        assert_eq!(strikes(&mut script, "aa", 4), [true, true, false, false]);
+        assert_eq!(script.struck(id), Some(2));
+        assert!(script.lift(id));
+        assert_eq!(script.struck(id), None);
+    }
+
+    #[test]
+    fn every_counts_only_its_own_device() {
+        let mut script = Script::default();
+        script.add(Fault::new(STALL, When::Every(2)).on_device("AA"));
+        assert_eq!(strikes(&mut script, "bb", 3), [false, false, false]);
+        assert_eq!(strikes(&mut script, "aa", 4), [false, true, false, true]);
+    }
+
+    #[test]
+    fn chance_is_decided_by_the_seed() {
+        let run = || {
+            let mut script = Script::default();
+            script.add(Fault::new(STALL, When::Chance(0.5)));
+            strikes(&mut script, "aa", 64)
+        };
+        assert_eq!(run(), run());
+        assert!(run().contains(&true) && run().contains(&false));
+    }
+
+    #[test]
+    fn a_delay_joins_an_action_and_the_first_action_wins() {
+        let mut script = Script::default();
+        let reject = Action::Reject(super::super::Reason::ServiceUnavailable.into());
+        script.add(Fault::delay(Duration::from_millis(5), When::Always));
+        script.add(Fault::new(reject.clone(), When::Next(1)));
+        let second = script.add(Fault::new(STALL, When::Next(1)));
+        let mut random = Random::new(0);
+        let delay = Some(Duration::from_millis(5));
+        assert_eq!(script.plan("aa", &mut random), Plan { delay, action: Some(reject) });
+        assert_eq!(script.struck(second), Some(0), "a fault that lost is not used up");
+        assert_eq!(script.plan("aa", &mut random), Plan { delay, action: Some(STALL) });
+    }
+}

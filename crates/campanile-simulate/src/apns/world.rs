@@ -1,0 +1,140 @@
+//! What an observer of the service can see: devices, connections, counts.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
+
+use super::device::Device;
+use super::environment::Environment;
+
+/// Connections remembered after they closed; the oldest go first.
+pub const CLOSED_CONNECTIONS: usize = 10_000;
+
+/// Everything that can be observed, at one instant.
+#[derive(Debug, Default)]
+pub struct World {
+    pub(crate) devices: HashMap<Box<str>, Device>,
+    pub(crate) connections: BTreeMap<u64, ConnectionStats>,
+    pub(crate) totals: Totals,
+}
+
+/// Counts of requests. A request is in exactly one of `accepted`, `rejected`, `refused`, `lost`
+/// once it is dealt with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Streams opened by clients.
+    pub requests: u64,
+    /// Pushes accepted for their device, whatever the client heard of it.
+    pub accepted: u64,
+    /// Pushes answered with a status other than 200, scripted ones included.
+    pub rejected: u64,
+    /// Streams reset with `REFUSED_STREAM` for exceeding the stream limit.
+    pub refused: u64,
+    /// Pushes that a fault dropped unseen, and streams that ended before their body did.
+    pub lost: u64,
+    /// Accepted pushes that their device had before; also counted in `accepted`.
+    pub duplicates: u64,
+    /// Accepted pushes or stalled streams that the client gave up before it had an answer.
+    pub abandoned: u64,
+}
+
+/// Counts of the whole simulator.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// The requests of all connections.
+    pub counts: Counts,
+    /// Rejections by reason.
+    pub reasons: BTreeMap<Cow<'static, str>, u64>,
+    /// Connections that completed their TLS handshake.
+    pub connections_opened: u64,
+    /// Connections that are gone.
+    pub connections_closed: u64,
+    /// Connections that did not get as far as HTTP/2.
+    pub handshakes_failed: u64,
+}
+
+/// One connection of a client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConnectionStats {
+    /// Connections are numbered from 1.
+    pub number: u64,
+    /// The address of the client.
+    pub peer: SocketAddr,
+    /// The environment of the host name that the client asked for.
+    pub environment: Environment,
+    /// When it was opened, in milliseconds since the Unix epoch.
+    pub opened_at_ms: u64,
+    /// Whether it is still there.
+    pub open: bool,
+    /// The `SETTINGS_MAX_CONCURRENT_STREAMS` announced last.
+    pub stream_limit: u32,
+    /// Its requests.
+    pub counts: Counts,
+}
+
+impl World {
+    /// The device of a token (hexadecimal, any case).
+    pub fn device(&self, token: &str) -> Option<&Device> {
+        // Tokens are kept in lower case, and nearly always asked for in it.
+        self.devices.get(token).or_else(|| self.devices.get(&*token.to_ascii_lowercase()))
+    }
+
+    /// All devices with their tokens, in no order.
+    pub fn devices(&self) -> impl Iterator<Item = (&str, &Device)> {
+        self.devices.iter().map(|(token, device)| (&**token, device))
+    }
+
+    /// Counts of the whole simulator.
+    pub fn totals(&self) -> &Totals {
+        &self.totals
+    }
+
+    /// The requests of all connections.
+    pub fn counts(&self) -> Counts {
+        self.totals.counts
+    }
+
+    /// The connections in the order of their numbers: all open ones and the last
+    /// [`CLOSED_CONNECTIONS`] closed ones.
+    pub fn connections(&self) -> impl DoubleEndedIterator<Item = &ConnectionStats> {
+        self.connections.values()
+    }
+
+    /// The connection of a number.
+    pub fn connection(&self, number: u64) -> Option<&ConnectionStats> {
+        self.connections.get(&number)
+    }
+
+    pub(crate) fn device_mut(&mut self, token: &str) -> Option<&mut Device> {
+        if self.devices.contains_key(token) {
+            return self.devices.get_mut(token);
+        }
+        self.devices.get_mut(&*token.to_ascii_lowercase())
+    }
+
+    /// Counts for a connection and for the whole.
+    pub(crate) fn count(&mut self, connection: u64, add: impl Fn(&mut Counts)) {
+        add(&mut self.totals.counts);
+        if let Some(stats) = self.connections.get_mut(&connection) {
+            add(&mut stats.counts);
+        }
+    }
+
+    pub(crate) fn opened(&mut self, stats: ConnectionStats) {
+        self.totals.connections_opened += 1;
+        self.connections.insert(stats.number, stats);
+    }
+
+    pub(crate) fn closed(&mut self, connection: u64) {
+        self.totals.connections_closed += 1;
+        if let Some(stats) = self.connections.get_mut(&connection) {
+            stats.open = false;
+        }
+        if self.connections.len() > CLOSED_CONNECTIONS {
+            let oldest = self.connections.values().find(|stats| !stats.open);
+            if let Some(number) = oldest.map(|stats| stats.number) {
+                self.connections.remove(&number);
+            }
+        }
+    }
+}
