@@ -17,7 +17,10 @@ mod shared;
 
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use campanile_core::Tick;
+use http::HeaderValue;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -151,6 +154,17 @@ pub(crate) struct Room {
 }
 
 impl Room {
+    /// The `authorization` to send with: `newest`, or the one that the connection had before if it
+    /// has not had it for `shortest_use` yet. Some servers suffer no quick changes.
+    pub(crate) fn authorization(
+        &self,
+        newest: HeaderValue,
+        now: Tick,
+        shortest_use: Duration,
+    ) -> HeaderValue {
+        self.connection.authorization(newest, now, shortest_use)
+    }
+
     /// Ends the connection once everybody on it is done; nobody new gets room on it.
     pub(crate) fn close_connection(&self) {
         self.pool.shared.close(&self.connection.gauge);

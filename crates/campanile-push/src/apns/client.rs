@@ -13,7 +13,7 @@ use http::uri::Authority;
 use super::config::{ApnsConfig, ApnsRoute};
 use super::request::{Envelope, request};
 use super::response::read;
-use super::token::ProviderToken;
+use super::token::{ProviderToken, SHORTEST_USE};
 use crate::pool::{Lost, Pool, PoolConfig, PoolCounters, Room, TargetError};
 
 /// An unusable [`ApnsConfig`].
@@ -145,7 +145,7 @@ impl Line {
             return rejected("the address belongs to another route".to_owned());
         }
         let authorization = match self.token.header() {
-            Ok(header) => header,
+            Ok(newest) => room.authorization(newest, self.clock.tick(), SHORTEST_USE),
             Err(error) => {
                 let (hold, reason) = (HoldReason::Credential, error.to_string());
                 return Outcome::RouteRefused { hold, status: UNSENT, reason };

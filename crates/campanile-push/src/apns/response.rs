@@ -55,13 +55,15 @@ pub(crate) fn read(answer: &Answer, now: Timestamp) -> Reading {
 
 /// The connection is bound to another team or key, or about to be closed by the server; and after
 /// a credential was refused, all connections made with it are to be made anew ("Sending
-/// notification requests to APNs").
+/// notification requests to APNs"). A connection takes another token only every 20 minutes, so
+/// when one expired, its successor is better off on another connection.
 fn ends_connection(reason: &str) -> bool {
     matches!(
         reason,
         "IdleTimeout"
             | "Shutdown"
             | "UnrelatedKeyIdInToken"
+            | "ExpiredProviderToken"
             | "InvalidProviderToken"
             | "MissingProviderToken"
             | "BadCertificate"

@@ -4,21 +4,22 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use campanile_core::Timestamp;
 use campanile_core::port::Clock;
-use campanile_core::{Tick, Timestamp};
 use http::HeaderValue;
 use jsonwebtoken::{Algorithm, Header};
 use serde::Serialize;
 
 use super::config::ApnsKey;
 
-/// Tokens are issued as of the start of each of these, in seconds. Every worker of a fleet so says
-/// the same, and a token lives neither the hour after which Apple refuses it nor less than the 20
-/// minutes below which Apple refuses its successor.
+/// Tokens are issued as of the start of each of these, in seconds, so that every worker of a fleet
+/// says the same. Apple refuses a token that is an hour old.
 const PERIOD: u64 = 30 * 60;
 
-/// Apple refuses a token that follows another within this (`TooManyProviderTokenUpdates`).
-const SHORTEST_LIFE: Duration = Duration::from_secs(20 * 60);
+/// Apple refuses another token on the same connection within this
+/// (`TooManyProviderTokenUpdates`). A token that is at most a period old when a connection first
+/// uses it can so be kept for long enough and still not expire.
+pub(super) const SHORTEST_USE: Duration = Duration::from_secs(20 * 60);
 
 /// No token could be signed. It is permanent: the key is at fault.
 #[derive(Debug, thiserror::Error)]
@@ -34,7 +35,6 @@ pub(super) struct ProviderToken {
 
 struct Signed {
     issued_at: u64,
-    signed: Tick,
     refused: bool,
     header: HeaderValue,
 }
@@ -47,22 +47,22 @@ impl ProviderToken {
     /// The value of the `authorization` header. Signing takes some 30 µs and happens twice an
     /// hour, so whoever comes meanwhile waits for the lock: there is one signature, not many.
     pub(super) fn header(&self) -> Result<HeaderValue, SignError> {
-        let (now, tick) = (self.clock.now(), self.clock.tick());
+        let now = self.clock.now();
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         let issue_at = match &*current {
-            Some(signed) => signed.successor(now, tick),
+            Some(signed) => signed.successor(now),
             None => Some(start_of_period(now)),
         };
         if let Some(issued_at) = issue_at {
             let header = sign(&self.key, issued_at)?;
-            *current = Some(Signed { issued_at, signed: tick, refused: false, header });
+            *current = Some(Signed { issued_at, refused: false, header });
         }
         let signed = current.as_ref().ok_or_else(|| SignError("no token".to_owned()))?;
         Ok(signed.header.clone())
     }
 
-    /// Apple called `header` expired. It is replaced if it is the current one and old enough;
-    /// a younger one is not, because the clocks differ and a new token would expire as well.
+    /// Apple called `header` expired. If it is the current one and old enough, it is replaced. A
+    /// younger one is not: the clocks differ, and its successor would be refused as well.
     pub(super) fn refused(&self, header: &HeaderValue) {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(signed) = current.as_mut().filter(|signed| signed.header == *header) {
@@ -73,14 +73,10 @@ impl ProviderToken {
 
 impl Signed {
     /// When its successor is issued, if it is time for one.
-    fn successor(&self, now: Timestamp, tick: Tick) -> Option<u64> {
+    fn successor(&self, now: Timestamp) -> Option<u64> {
         let age = Duration::from_secs(now.as_secs().saturating_sub(self.issued_at));
-        if self.refused && age >= SHORTEST_LIFE {
+        if self.refused && age >= SHORTEST_USE {
             return Some(now.as_secs());
-        }
-        // The first token of a process may have been issued just before the end of its period.
-        if tick.since(self.signed) < SHORTEST_LIFE {
-            return None;
         }
         let period = start_of_period(now);
         // Later by the clock, or so much earlier that the clock was set back.

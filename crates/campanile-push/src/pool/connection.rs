@@ -1,10 +1,13 @@
 //! One connection as those who send see it: how much room it has, and whether it may be used.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
+use campanile_core::Tick;
 use h2::client::SendRequest;
+use http::HeaderValue;
 use tokio::sync::mpsc;
 
 /// What is known of a connection, shared between its driver and those who send on it.
@@ -86,9 +89,35 @@ pub(super) struct Connection {
     pub(super) sender: SendRequest<Bytes>,
     /// Asks the driver to find out whether the peer is still there.
     pub(super) doubts: mpsc::Sender<()>,
+    authorization: Mutex<Option<(HeaderValue, Tick)>>,
 }
 
 impl Connection {
+    pub(super) fn new(
+        gauge: Arc<Gauge>,
+        sender: SendRequest<Bytes>,
+        doubts: mpsc::Sender<()>,
+    ) -> Self {
+        Self { gauge, sender, doubts, authorization: Mutex::default() }
+    }
+
+    /// See [`super::Room::authorization`].
+    pub(super) fn authorization(
+        &self,
+        newest: HeaderValue,
+        now: Tick,
+        shortest_use: Duration,
+    ) -> HeaderValue {
+        let mut own = self.authorization.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*own {
+            Some((own, since)) if *own == newest || now.since(*since) < shortest_use => own.clone(),
+            _ => {
+                *own = Some((newest.clone(), now));
+                newest
+            }
+        }
+    }
+
     /// A request on it went unanswered: nobody new sends until a PING is answered.
     pub(super) fn doubt(&self) {
         self.gauge.set_suspect(true);

@@ -59,7 +59,7 @@ async fn live(pool: &Weak<Shared>, (sender, http2): Dialled) -> Option<Duration>
     {
         let pool = pool.upgrade()?;
         info!(host = %pool.host, "connected");
-        pool.connected(Arc::new(Connection { gauge, sender, doubts }));
+        pool.connected(Arc::new(Connection::new(gauge, sender, doubts)));
     }
     let why = driver.run(doubted, &config).await;
     driver.gauge.close();

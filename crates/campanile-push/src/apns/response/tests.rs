@@ -97,8 +97,8 @@ fn idle_timeout_is_unprocessed_on_a_dying_connection() {
 }
 
 #[test]
-fn expired_provider_token_is_a_stale_credential() {
-    let outcome = outcome(403, "ExpiredProviderToken");
+fn expired_provider_token_is_a_stale_credential_and_asks_for_another_connection() {
+    let outcome = outcome_and_new_connection(403, "ExpiredProviderToken");
     assert!(matches!(outcome, Outcome::CredentialStale { .. }), "{outcome:?}");
 }
 

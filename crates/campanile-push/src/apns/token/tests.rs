@@ -6,22 +6,22 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{DecodingKey, Validation};
 
+use campanile_core::Tick;
+
 use super::*;
 
 /// 2026-11-21T10:00:00Z.
 const TEN: u64 = 1_795_255_200;
 
-/// A clock whose two hands are moved by hand.
+/// A clock whose hand is moved by hand.
 #[derive(Default)]
 struct Hands {
     now: AtomicU64,
-    tick: AtomicU64,
 }
 
 impl Hands {
     fn pass(&self, secs: u64) {
         self.now.fetch_add(secs, Ordering::Relaxed);
-        self.tick.fetch_add(secs, Ordering::Relaxed);
     }
 
     fn set(&self, now: u64) {
@@ -35,7 +35,7 @@ impl Clock for Hands {
     }
 
     fn tick(&self) -> Tick {
-        Tick::from_start(Duration::from_secs(self.tick.load(Ordering::Relaxed)))
+        Tick::NEVER
     }
 }
 
@@ -112,21 +112,12 @@ fn those_who_come_first_together_get_one_signature() {
 }
 
 #[test]
-fn a_token_signed_late_in_its_period_lives_20_minutes() {
-    let (hands, token) = token_at(TEN + PERIOD - 60);
-    assert_eq!(issued_at(&token), TEN);
-    hands.pass(19 * 60);
-    assert_eq!(issued_at(&token), TEN, "too soon for Apple");
-    hands.pass(60);
-    assert_eq!(issued_at(&token), TEN + PERIOD);
-}
-
-#[test]
-fn it_is_never_older_than_an_hour() {
-    let (hands, token) = token_at(TEN + PERIOD - 1);
-    for _ in 0..500 {
-        hands.pass(60);
-        assert!(hands.now().as_secs() - issued_at(&token) < 3600);
+fn kept_by_a_connection_for_its_shortest_use_it_is_never_an_hour_old() {
+    let (hands, token) = token_at(TEN);
+    for _ in 0..200 {
+        let first_use = issued_at(&token);
+        assert!(hands.now().as_secs() + SHORTEST_USE.as_secs() - first_use < 3600);
+        hands.pass(59);
     }
 }
 
@@ -137,9 +128,9 @@ fn a_refused_old_token_is_replaced_by_one_of_now() {
     hands.pass(25 * 60);
     token.refused(&first);
     assert_eq!(issued_at(&token), TEN + 25 * 60);
-    hands.pass(10 * 60);
-    assert_eq!(issued_at(&token), TEN + 25 * 60, "too soon for Apple");
-    hands.pass(10 * 60);
+    hands.pass(4 * 60);
+    assert_eq!(issued_at(&token), TEN + 25 * 60);
+    hands.pass(60);
     assert_eq!(issued_at(&token), TEN + PERIOD);
 }
 
@@ -173,12 +164,10 @@ fn a_clock_set_back_a_little_changes_nothing() {
 }
 
 #[test]
-fn a_clock_set_back_a_lot_gives_another_token_but_not_at_once() {
+fn a_clock_set_back_a_lot_gives_another_token() {
     let (hands, token) = token_at(TEN + 24 * 3600);
     token.header().expect("signed");
     hands.set(TEN);
-    assert_eq!(issued_at(&token), TEN + 24 * 3600);
-    hands.pass(20 * 60);
     assert_eq!(issued_at(&token), TEN);
 }
 
