@@ -1,0 +1,148 @@
+//! The contracts of the ports as tests: one suite per port, run by every adapter of it.
+//!
+//! An adapter's tests implement the suite's factory and invoke its macro; each sentence of the
+//! contract becomes one test:
+//!
+//! ```text
+//! mod log {
+//!     campanile_testkit::log_conformance!(super::MyFactory);
+//! }
+//! ```
+//!
+//! A check fails by panicking. It runs on a current-thread runtime in real time, so that adapters
+//! with threads or sockets of their own are welcome, and it waits on conditions only.
+
+pub mod append;
+mod bench;
+pub mod group;
+mod member;
+pub mod read;
+pub mod rebalance;
+
+use std::time::Duration;
+
+pub use bench::{LogFactory, LogSetup, OpenLog};
+
+/// How long one check may take.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// How long one wait of a check may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Runs one check to its end.
+///
+/// # Panics
+/// If the check does, or if it does not end within two minutes.
+pub fn run(check: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let in_time = async { tokio::time::timeout(LIMIT, check).await.is_ok() };
+    let ended = runtime.map(|runtime| runtime.block_on(in_time));
+    assert!(matches!(ended, Ok(true)), "the check did not end within {LIMIT:?}");
+}
+
+/// Waits for what must come.
+async fn soon<T>(what: &str, awaited: impl Future<Output = T>) -> T {
+    let waited = tokio::time::timeout(PATIENCE, awaited).await;
+    assert!(waited.is_ok(), "waited {PATIENCE:?} in vain for {what}");
+    match waited {
+        Ok(value) => value,
+        Err(_) => std::future::pending().await,
+    }
+}
+
+/// Runs the suites of the log as tests of the calling module: `log_conformance!(factory)`, where
+/// `factory` is an expression that makes a [`LogFactory`](crate::conformance::LogFactory).
+#[macro_export]
+macro_rules! log_conformance {
+    ($factory:expr) => {
+        $crate::conformance_tests!(
+            append,
+            $factory,
+            [
+                append_answers_once_per_record_in_order,
+                records_of_one_call_keep_their_order,
+                appended_records_are_visible_to_read,
+                partitions_are_apart,
+                a_refused_record_is_never_there,
+                records_stay_the_same_forever,
+                records_outlive_a_restart,
+                identity_outlives_a_restart,
+                another_partition_count_is_an_error,
+                times_never_decrease,
+                times_never_decrease_across_a_restart,
+                readers_see_a_growing_prefix,
+                concurrent_appends_are_all_kept,
+                random_batches_match_a_list,
+            ]
+        );
+        $crate::conformance_tests!(
+            read,
+            $factory,
+            [
+                reading_at_the_tail_is_empty,
+                reading_skips_nothing_whatever_the_limit,
+                a_read_answers_a_record_however_small_the_limit,
+                reading_outside_the_bounds_is_an_error,
+                fetch_answers_once_per_offset,
+                bounds_enclose_what_is_kept,
+                first_at_finds_the_first_record_of_a_time,
+                partitions_that_do_not_exist_are_an_error,
+                retention_drops_only_old_prefixes,
+                retention_outlives_a_restart,
+            ]
+        );
+    };
+}
+
+/// Runs the suites of consumer groups as tests of the calling module: `group_conformance!(factory)`,
+/// where `factory` is an expression that makes a [`LogFactory`].
+#[macro_export]
+macro_rules! group_conformance {
+    ($factory:expr) => {
+        $crate::conformance_tests!(
+            group,
+            $factory,
+            [
+                a_group_must_be_created,
+                a_group_starts_where_it_was_told,
+                creating_a_group_again_changes_nothing,
+                a_lone_member_has_every_partition,
+                records_come_once_and_in_order,
+                next_waits_for_an_append,
+                a_dropped_next_loses_nothing,
+                a_paused_partition_waits,
+                nothing_goes_without_an_assignment,
+                a_later_member_goes_on_where_progress_was_committed,
+                progress_outlives_a_restart,
+                groups_are_apart,
+                a_dropped_member_gives_its_partitions_back,
+                a_dropped_position_is_an_error,
+            ]
+        );
+        $crate::conformance_tests!(
+            rebalance,
+            $factory,
+            [
+                a_partition_has_one_member_at_a_time,
+                what_was_finished_while_draining_is_not_done_again,
+                a_stale_commit_is_fenced,
+                every_record_reaches_somebody,
+            ]
+        );
+    };
+}
+
+/// Makes a test of each check of a suite.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! conformance_tests {
+    ($suite:ident, $factory:expr, [$($check:ident),* $(,)?]) => {
+        $(
+            #[test]
+            fn $check() {
+                let factory = $factory;
+                $crate::conformance::run($crate::conformance::$suite::$check(&factory));
+            }
+        )*
+    };
+}
