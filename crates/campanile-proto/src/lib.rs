@@ -6,6 +6,7 @@
 
 pub mod codec;
 pub mod convert;
+pub mod rpc;
 
 /// Generated from `proto/campanile/v1`. The comments there are the documentation.
 #[allow(
@@ -19,3 +20,6 @@ pub mod convert;
 pub mod v1 {
     include!(concat!(env!("OUT_DIR"), "/campanile.v1.rs"));
 }
+
+/// The description of the public API for reflection: an encoded `FileDescriptorSet`.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

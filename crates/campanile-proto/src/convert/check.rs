@@ -1,0 +1,286 @@
+//! Values as they come in from outside: the core's types, or the field at fault and why.
+//!
+//! No reason repeats what was sent: reasons end up in logs, and what was sent may be personal.
+
+use std::fmt::Display;
+use std::sync::Arc;
+use std::time::Duration;
+
+use campanile_core::{
+    Address, ApnsToken, AppId, Content, Limits, NotificationId, PlatformMask, Priority, Timestamp,
+    UserId, Visual,
+};
+
+use super::words;
+use crate::v1;
+
+/// The name of a field in a request: a path from its message.
+pub type Field = &'static str;
+
+/// A field that breaks a rule.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {reason}")]
+pub struct Violation {
+    /// The path of the field.
+    pub field: Field,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+impl Violation {
+    /// A violation of `field`.
+    pub fn new(field: Field, reason: impl Display) -> Self {
+        Self { field, reason: reason.to_string() }
+    }
+}
+
+/// The tenant.
+///
+/// # Errors
+/// [`Violation`] unless it is 1 to 64 bytes of `a-z 0-9 . _ -`.
+pub fn app(text: &str) -> Result<AppId, Violation> {
+    AppId::new(text).map_err(|error| Violation::new("app", error))
+}
+
+/// A user by the app's own name.
+///
+/// # Errors
+/// [`Violation`] unless it keeps the rules of [`UserId::new`].
+pub fn user_id(field: Field, text: &str) -> Result<UserId, Violation> {
+    UserId::new(text).map_err(|error| Violation::new(field, error))
+}
+
+/// A notification by its id.
+///
+/// # Errors
+/// [`Violation`] unless it is 32 lower-case hexadecimal digits.
+pub fn notification_id(field: Field, text: &str) -> Result<NotificationId, Violation> {
+    NotificationId::parse(text).map_err(|error| Violation::new(field, error))
+}
+
+/// A name that the app made up: an idempotency key, an item's name, a group, an installation.
+///
+/// # Errors
+/// [`Violation`] unless it is 1 to [`Limits::KEY_BYTES`] bytes without control characters.
+pub fn name(field: Field, text: &str) -> Result<(), Violation> {
+    let limit = Limits::KEY_BYTES;
+    if text.is_empty() || text.len() > limit {
+        let got = text.len();
+        return Err(Violation::new(field, format_args!("must be 1 to {limit} bytes, got {got}")));
+    }
+    plain(field, text, |_| false)
+}
+
+/// What devices get.
+///
+/// # Errors
+/// [`Violation`] unless there is visual or raw content, and what there is keeps its limits.
+pub fn content(wire: Option<v1::Content>) -> Result<Arc<Content>, Violation> {
+    let wire = wire.unwrap_or_default();
+    if wire.visual.is_none() && wire.raw.is_none() {
+        return Err(Violation::new("content", "must have visual or raw content"));
+    }
+    let (raw, limit) = (wire.raw, Limits::RAW_BYTES);
+    if let Some(got) = raw.as_ref().map(bytes::Bytes::len).filter(|got| !(1..=limit).contains(got))
+    {
+        let reason = format_args!("must be 1 to {limit} bytes, got {got}");
+        return Err(Violation::new("content.raw", reason));
+    }
+    Ok(Arc::new(Content { visual: wire.visual.map(visual).transpose()?, raw }))
+}
+
+fn visual(wire: v1::Visual) -> Result<Visual, Violation> {
+    const TITLE: Field = "content.visual.title";
+    const BODY: Field = "content.visual.body";
+    let v1::Visual { title, body, sound, badge } = wire;
+    // Characters are at most four bytes, so a longer text need not be counted.
+    let chars =
+        if title.len() > 4 * Limits::TITLE_CHARS { usize::MAX } else { title.chars().count() };
+    if !(1..=Limits::TITLE_CHARS).contains(&chars) {
+        let limit = Limits::TITLE_CHARS;
+        return Err(Violation::new(TITLE, format_args!("must be 1 to {limit} characters")));
+    }
+    plain(TITLE, &title, |_| false)?;
+    if let Some(body) = &body {
+        let (limit, got) = (Limits::BODY_BYTES, body.len());
+        if got > limit {
+            let reason = format_args!("must be at most {limit} bytes, got {got}");
+            return Err(Violation::new(BODY, reason));
+        }
+        plain(BODY, body, |c| matches!(c, '\n' | '\t'))?;
+    }
+    if let Some(sound) = &sound {
+        name("content.visual.sound", sound)?;
+    }
+    Ok(Visual { title, body, sound, badge })
+}
+
+/// Refuses what no screen should be sent: control characters (C0, DEL, C1) except `allowed` ones,
+/// and the two overrides that make a text read backwards (U+202D, U+202E). Embeddings and isolates
+/// stay: right-to-left languages need them.
+fn plain(field: Field, text: &str, allowed: fn(char) -> bool) -> Result<(), Violation> {
+    let bad = |c: char| (c.is_control() && !allowed(c)) || matches!(c, '\u{202d}' | '\u{202e}');
+    match text.char_indices().find(|(_, c)| bad(*c)) {
+        None => Ok(()),
+        Some((at, c)) if c.is_control() => {
+            Err(Violation::new(field, format_args!("has a control character at byte {at}")))
+        }
+        Some((at, _)) => {
+            Err(Violation::new(field, format_args!("has a bidirectional override at byte {at}")))
+        }
+    }
+}
+
+/// The platforms a notification is meant for; none named means all.
+///
+/// # Errors
+/// [`Violation`] for a number that is no platform.
+pub fn platforms(wire: &[i32]) -> Result<PlatformMask, Violation> {
+    if wire.is_empty() {
+        return Ok(PlatformMask::ALL);
+    }
+    wire.iter().try_fold(PlatformMask::NONE, |mask, number| {
+        let known = v1::Platform::try_from(*number).ok().and_then(words::platform_from_wire);
+        let platform =
+            known.ok_or_else(|| Violation::new("platforms", "has an unknown platform"))?;
+        Ok(mask.with(PlatformMask::of(&[platform])))
+    })
+}
+
+/// How urgent a notification is; not said means high.
+///
+/// # Errors
+/// [`Violation`] for a number that is no priority.
+pub fn priority(wire: i32) -> Result<Priority, Violation> {
+    v1::Priority::try_from(wire)
+        .map(|known| words::priority_from_wire(known).unwrap_or_default())
+        .map_err(|_| Violation::new("priority", "is not a known priority"))
+}
+
+/// A time to live, or another span, from the wire's seconds.
+///
+/// # Errors
+/// [`Violation`] unless it is one second to [`Limits::LONGEST_LIFE`].
+pub fn life(field: Field, seconds: i64) -> Result<Duration, Violation> {
+    let longest = Limits::LONGEST_LIFE;
+    let span = u64::try_from(seconds).ok().map(Duration::from_secs);
+    span.filter(|span| !span.is_zero() && *span <= longest).ok_or_else(|| {
+        Violation::new(field, format_args!("must be 1 to {} seconds", longest.as_secs()))
+    })
+}
+
+/// The end of a notification posted at `now`, if the request names one.
+///
+/// # Errors
+/// [`Violation`] unless it is after `now` and at most [`Limits::LONGEST_LIFE`] later.
+pub fn expires_at(
+    wire: Option<&v1::notification::End>,
+    now: Timestamp,
+) -> Result<Option<Timestamp>, Violation> {
+    use v1::notification::End;
+    match wire {
+        None => Ok(None),
+        Some(End::TtlSeconds(seconds)) => {
+            life("ttl_seconds", *seconds).map(|ttl| Some(now.after(ttl)))
+        }
+        Some(End::ExpiresAt(wire)) => {
+            let at = instant("expires_at", wire)?;
+            let longest = now.after(Limits::LONGEST_LIFE);
+            if at <= now || at > longest {
+                let reason = format_args!("must be after {now} and at most {longest}");
+                return Err(Violation::new("expires_at", reason));
+            }
+            Ok(Some(at))
+        }
+    }
+}
+
+/// The lease of a registration; not said means [`Limits::LONGEST_LEASE`].
+///
+/// # Errors
+/// [`Violation`] unless it is one second to [`Limits::LONGEST_LEASE`].
+pub fn lease(seconds: Option<i64>) -> Result<Duration, Violation> {
+    let longest = Limits::LONGEST_LEASE;
+    let Some(seconds) = seconds else { return Ok(longest) };
+    let span = u64::try_from(seconds).ok().map(Duration::from_secs);
+    span.filter(|span| !span.is_zero() && *span <= longest).ok_or_else(|| {
+        let reason = format_args!("must be 1 to {} seconds", longest.as_secs());
+        Violation::new("lease_seconds", reason)
+    })
+}
+
+/// An instant, rounded down to milliseconds.
+///
+/// # Errors
+/// [`Violation`] for one before 1970, or with nanoseconds outside of a second.
+pub fn instant(field: Field, wire: &prost_types::Timestamp) -> Result<Timestamp, Violation> {
+    let seconds = u64::try_from(wire.seconds).ok();
+    let nanos = u64::try_from(wire.nanos).ok().filter(|nanos| *nanos < 1_000_000_000);
+    let millis = seconds
+        .zip(nanos)
+        .and_then(|(seconds, nanos)| seconds.checked_mul(1000)?.checked_add(nanos / 1_000_000));
+    millis.map(Timestamp::from_millis).ok_or_else(|| Violation::new(field, "is no valid instant"))
+}
+
+/// Where a platform finds an app installation.
+///
+/// # Errors
+/// [`Violation`] if it is missing or its parts break their platform's rules.
+pub fn address(wire: Option<v1::Address>) -> Result<Address, Violation> {
+    let Some(v1::address::Platform::Apns(apns)) = wire.and_then(|wire| wire.platform) else {
+        return Err(Violation::new("address", "must name a platform's address"));
+    };
+    let token =
+        ApnsToken::new(&apns.token).map_err(|error| Violation::new("address.apns.token", error))?;
+    let environment = v1::Environment::try_from(apns.environment).ok();
+    let environment = environment.and_then(words::environment_from_wire).ok_or_else(|| {
+        Violation::new("address.apns.environment", "must be production or sandbox")
+    })?;
+    topic("address.apns.topic", &apns.topic)?;
+    Ok(Address::Apns { token, topic: apns.topic.into(), environment })
+}
+
+/// A bundle id, with the suffix of a push type if it has one: letters, digits, `.` and `-`
+/// (CFBundleIdentifier, Apple's "Information Property List").
+fn topic(field: Field, text: &str) -> Result<(), Violation> {
+    let limit = Limits::KEY_BYTES;
+    if text.is_empty() || text.len() > limit {
+        let got = text.len();
+        return Err(Violation::new(field, format_args!("must be 1 to {limit} bytes, got {got}")));
+    }
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'.' || b == b'-';
+    match text.bytes().position(|b| !allowed(b)) {
+        None => Ok(()),
+        Some(at) => {
+            let reason =
+                format_args!("has a character at byte {at} other than letters, digits . -");
+            Err(Violation::new(field, reason))
+        }
+    }
+}
+
+/// The size of a page; not said means `default`.
+///
+/// # Errors
+/// [`Violation`] unless it is 1 to [`Limits::BATCH_ITEMS`].
+pub fn page_size(field: Field, wire: Option<i32>, default: usize) -> Result<usize, Violation> {
+    let Some(wire) = wire else { return Ok(default) };
+    let limit = Limits::BATCH_ITEMS;
+    let size = usize::try_from(wire).ok().filter(|size| (1..=limit).contains(size));
+    size.ok_or_else(|| Violation::new(field, format_args!("must be 1 to {limit}")))
+}
+
+/// The size of a batch.
+///
+/// # Errors
+/// [`Violation`] unless it is 1 to [`Limits::BATCH_ITEMS`].
+pub fn batch(field: Field, size: usize) -> Result<(), Violation> {
+    let limit = Limits::BATCH_ITEMS;
+    if (1..=limit).contains(&size) {
+        return Ok(());
+    }
+    Err(Violation::new(field, format_args!("must have 1 to {limit} entries, got {size}")))
+}
+
+#[cfg(test)]
+mod tests;
