@@ -29,6 +29,7 @@ use super::reason::Rejection;
 use super::session::Session;
 use super::shared::Shared;
 use super::state::Incoming;
+use super::streams::Streams;
 use super::wire::{Transport, Wire};
 use super::world::Counts;
 
@@ -65,13 +66,7 @@ pub(crate) struct Connection<S: Transport> {
     waiting: FuturesUnordered<BoxFuture<'static, Waited>>,
     /// How many of the waiting will never answer.
     stalled: usize,
-    /// Answers not yet on the wire: their streams are still open for the client.
-    unflushed: usize,
-    /// Whether the wide stream limit was announced.
-    wide: bool,
-    newest_stream: u32,
-    /// Streams up to this one were open when the limit was narrowed.
-    narrowed_after: u32,
+    streams: Streams,
     /// Streams opened after a GOAWAY; kept until the end, so that nothing is said about them.
     ignored: Vec<(RecvStream, Respond)>,
     leaving: Option<Pin<Box<Sleep>>>,
@@ -90,7 +85,7 @@ pub(crate) async fn serve<S: Transport>(
 ) -> Result<(), h2::Error> {
     let control = Control::new(shared.limits.initial);
     let h2 = h2::server::Builder::new()
-        // The limit is ours to keep, see `admit`; `h2` must only mention one.
+        // The limit is ours to keep, see `Streams`; `h2` must only mention one.
         .max_concurrent_streams(u32::MAX)
         .initial_connection_window_size(WINDOW)
         .max_concurrent_reset_streams(ENDED_STREAMS)
@@ -98,6 +93,7 @@ pub(crate) async fn serve<S: Transport>(
         .max_local_error_reset_streams(None)
         .handshake(Wire::new(io, control.clone()))
         .await?;
+    let streams = Streams::new(shared.limits, control.clone());
     let connection = Connection {
         h2,
         control,
@@ -106,10 +102,7 @@ pub(crate) async fn serve<S: Transport>(
         number,
         waiting: FuturesUnordered::new(),
         stalled: 0,
-        unflushed: 0,
-        wide: false,
-        newest_stream: 0,
-        narrowed_after: 0,
+        streams,
         ignored: Vec::new(),
         leaving: None,
     };
@@ -147,7 +140,7 @@ impl<S: Transport> Connection<S> {
             return Poll::Ready(Turn::Closed);
         }
         self.control.cork(false);
-        self.unflushed = 0;
+        self.streams.flushed();
         if let Poll::Ready(turn) = self.poll_open(cx) {
             return Poll::Ready(turn);
         }
@@ -177,11 +170,15 @@ impl<S: Transport> Connection<S> {
             return None;
         }
         let id = respond.stream_id().as_u32();
-        self.newest_stream = id;
+        self.streams.opened(id);
         self.count(|counts| counts.requests += 1);
-        if self.waiting.len() + self.unflushed >= self.limit_for(id) {
-            self.refuse(&mut respond);
-            return None;
+        if self.streams.is_full_for(id, self.waiting.len()) {
+            // A client may reset a stream and open another in one breath: first look who is gone.
+            self.settle_waiting().await;
+            if self.streams.is_full_for(id, self.waiting.len()) {
+                self.refuse(&mut respond);
+                return None;
+            }
         }
         let mut collected = Collected::default();
         let first = poll_fn(|cx| Poll::Ready(collected.poll(&mut stream, cx))).await;
@@ -204,7 +201,7 @@ impl<S: Transport> Connection<S> {
     fn waited(&mut self, waited: Waited) {
         match waited {
             Waited::Body(parts, body, mut respond) => {
-                if respond.stream_id().as_u32() <= self.narrowed_after {
+                if self.streams.is_cut_off(respond.stream_id().as_u32()) {
                     self.refuse(&mut respond);
                 } else {
                     self.dispatch(&parts, body, respond);
@@ -218,11 +215,13 @@ impl<S: Transport> Connection<S> {
         }
     }
 
-    /// How many streams the client could know to be allowed when it opened this one.
-    fn limit_for(&self, stream: u32) -> usize {
-        let limits = &self.shared.limits;
-        let wide = self.wide && self.control.limit_known_to(stream);
-        usize::try_from(if wide { limits.open } else { limits.initial }).unwrap_or(usize::MAX)
+    /// Deals with every waiting request that has come to its end by now.
+    async fn settle_waiting(&mut self) {
+        while let Poll::Ready(Some(waited)) =
+            poll_fn(|cx| Poll::Ready(self.waiting.poll_next_unpin(cx))).await
+        {
+            self.waited(waited);
+        }
     }
 
     fn refuse(&mut self, respond: &mut Respond) {
@@ -353,40 +352,22 @@ impl<S: Transport> Connection<S> {
 
     /// Sends an answer. A client that has reset the stream meanwhile does not get it.
     fn answer(&mut self, verdict: Verdict, mut respond: Respond) {
-        self.unflushed += 1;
+        self.streams.answered();
         let accepted = verdict.result.is_ok();
         let unique_id = if accepted { self.unique_id() } else { None };
         let sent = verdict.send(unique_id, &mut respond);
         if sent.is_err() {
             self.count(|counts| counts.abandoned += 1);
         }
-        self.adapt_limit(accepted);
+        if let Some(limit) = self.streams.adapt(accepted) {
+            self.shared.change(|state| state.world.limited(self.number, limit));
+        }
     }
 
     /// Apple sends `apns-unique-id` in the sandbox only.
     fn unique_id(&self) -> Option<HeaderValue> {
         (self.session.environment() == Environment::Sandbox)
             .then(|| header_of(&self.shared.new_id().to_string()))
-    }
-
-    /// The first accepted push widens the stream limit; a rejection may narrow it again.
-    fn adapt_limit(&mut self, accepted: bool) {
-        let limits = &self.shared.limits;
-        let wide = if accepted { true } else { self.wide && !limits.narrow_on_rejection };
-        if wide == self.wide {
-            return;
-        }
-        self.wide = wide;
-        if !wide {
-            self.narrowed_after = self.newest_stream;
-        }
-        let limit = if wide { limits.open } else { limits.initial };
-        self.control.announce_limit(limit);
-        self.shared.change(|state| {
-            if let Some(stats) = state.world.connections.get_mut(&self.number) {
-                stats.stream_limit = limit;
-            }
-        });
     }
 
     fn count(&self, add: impl Fn(&mut Counts)) {

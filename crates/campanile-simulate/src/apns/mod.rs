@@ -44,6 +44,7 @@ mod session;
 mod shared;
 mod simulator;
 mod state;
+mod streams;
 mod tls;
 mod token;
 mod wire;

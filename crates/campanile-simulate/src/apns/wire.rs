@@ -240,3 +240,6 @@ impl<S: Transport> AsyncWrite for Wire<S> {
         Pin::new(&mut self.io).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,7 +22,7 @@ pub struct World {
 /// once it is dealt with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Streams opened by clients.
+    /// Streams opened by clients, without those opened after a GOAWAY.
     pub requests: u64,
     /// Pushes accepted for their device, whatever the client heard of it.
     pub accepted: u64,
@@ -123,6 +123,12 @@ impl World {
     pub(crate) fn opened(&mut self, stats: ConnectionStats) {
         self.totals.connections_opened += 1;
         self.connections.insert(stats.number, stats);
+    }
+
+    pub(crate) fn limited(&mut self, connection: u64, streams: u32) {
+        if let Some(stats) = self.connections.get_mut(&connection) {
+            stats.stream_limit = streams;
+        }
     }
 
     pub(crate) fn closed(&mut self, connection: u64) {

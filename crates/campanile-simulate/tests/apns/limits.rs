@@ -1,6 +1,6 @@
 //! The stream limit: one before the first accepted push, many afterwards.
 
-use campanile_simulate::apns::{Config, ErrorCode, StreamLimits};
+use campanile_simulate::apns::{Action, Config, ErrorCode, Fate, Fault, StreamLimits, When};
 
 use super::client::{Answer, Client, LIMIT};
 use super::fixture::{Fixture, PHONE};
@@ -104,8 +104,24 @@ async fn a_rejection_refuses_what_is_in_flight() {
 }
 
 #[tokio::test]
+async fn a_stream_that_the_client_reset_makes_room_at_once() {
+    let fixture = Fixture::start();
+    let mut client = fixture.connect().await;
+    assert_eq!(limit(&mut client).await, 1);
+    for lost in 1..=20 {
+        fixture.apns.inject(Fault::new(Action::Stall(Fate::Lost), When::Next(1)));
+        let stalled = client.open(&fixture.alert("hi").to("0123")).await.unwrap();
+        fixture.apns.wait_until(LIMIT, |world| world.counts().lost == lost).await.unwrap();
+        drop(stalled);
+        // The reset and the next request travel together.
+        let next = client.push(&fixture.alert("hi").to("0123")).await;
+        assert_eq!(next.unwrap().status, 400, "round {lost}");
+    }
+    assert_eq!(fixture.apns.counts().refused, 0);
+}
+
+#[tokio::test]
 async fn pings_are_answered_while_pushes_stall() {
-    use campanile_simulate::apns::{Action, Fate, Fault, When};
     let fixture = Fixture::start();
     let mut client = fixture.connect_warm().await;
     fixture.apns.inject(Fault::new(Action::Stall(Fate::Lost), When::Always));
