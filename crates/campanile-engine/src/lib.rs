@@ -1,1 +1,28 @@
-//! Work in progress.
+//! The roles of Campanile, over ports only.
+//!
+//! - [`ingest`] takes what producers publish and appends it to the log.
+//! - [`gateway`] serves devices: registration, inbox, state changes, history.
+//! - [`projector`] folds the log into the projection.
+//! - [`deliverer`] hands deliveries to one platform.
+//! - [`scheduler`] turns agenda entries that came due into events.
+//!
+//! A role knows nothing of Kafka, Redis, files or HTTP. Whatever the rules decide is decided in
+//! `campanile-core`; a role reads, asks the core, and writes.
+
+pub mod context;
+pub mod deliverer;
+pub mod edge;
+pub mod error;
+pub mod gateway;
+pub mod ingest;
+
+mod pieces;
+pub mod planted;
+pub mod projector;
+pub mod scheduler;
+pub mod seal;
+pub mod tasks;
+pub mod telemetry;
+
+pub use context::RequestContext;
+pub use error::Error;

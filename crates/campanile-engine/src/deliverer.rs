@@ -1,0 +1,287 @@
+//! The deliverer: hands deliveries to one platform.
+//!
+//! Per partition: read in order → fold → plan → dispatch in order → thousands in flight → write
+//! down what came of them → commit. Nothing is committed before it is settled, and settled means
+//! written down: accepted or given up as a receipt, put off as an event. A restart repeats what
+//! was in flight, and nothing else.
+//!
+//! One task does all the thinking; attempts are futures it polls, so no state is shared and no
+//! lock is held. The last check of a delivery happens with room on a live connection in hand.
+
+mod dispatch;
+mod intake;
+mod lanes;
+mod outbox;
+mod outcome;
+mod progress;
+mod routes;
+mod settle;
+mod view;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use campanile_core::port::{
+    Clock, Entropy, EventLog, GroupEvent, GroupName, GroupReader, PieceKey, Projection,
+    ProjectionError, Pusher, ReadError, RouteDown, Slot, Views,
+};
+use campanile_core::{
+    Offset, Outcome, Partition, Platform, RegistrationId, RetryPolicy, Route, Tick, Timestamp,
+};
+use futures::future::BoxFuture;
+use futures::stream::{FuturesUnordered, StreamExt};
+
+use self::intake::Intake;
+use self::lanes::{LaneKey, Lanes};
+use self::outbox::Outbox;
+use self::routes::Routes;
+use crate::planted::{Bug, Planted};
+use crate::tasks::{Shutdown, sleep};
+use crate::telemetry::Telemetry;
+
+/// How much a worker keeps and how long it waits.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The platform it serves.
+    pub platform: Platform,
+    /// How patient it is.
+    pub policy: RetryPolicy,
+    /// Deliveries in memory; at this many, reading stops.
+    pub in_memory: usize,
+    /// Pieces of state in memory, over all partitions.
+    pub pieces: usize,
+    /// Slots asked for at once, per route.
+    pub slots: usize,
+    /// Settled deliveries that start a write at once.
+    pub flush_at: usize,
+    /// The longest time a settled delivery waits to be written down.
+    pub flush_after: Duration,
+    /// The longest time between a write and the commit that follows it.
+    pub commit_after: Duration,
+    /// How long a shutdown waits for what is in flight.
+    pub drain: Duration,
+}
+
+impl Config {
+    /// What serves `platform` well.
+    #[must_use]
+    pub fn of(platform: Platform) -> Self {
+        Self {
+            platform,
+            policy: RetryPolicy::default(),
+            in_memory: 16_384,
+            pieces: 65_536,
+            slots: 64,
+            flush_at: 1024,
+            flush_after: Duration::from_millis(5),
+            commit_after: Duration::from_millis(50),
+            drain: Duration::from_secs(8),
+        }
+    }
+}
+
+/// What a deliverer works with.
+#[derive(Clone)]
+pub struct Parts {
+    /// What happened, and where parked deliveries and retirements are written.
+    pub events: Arc<dyn EventLog>,
+    /// Where receipts are written.
+    pub receipts: Arc<dyn EventLog>,
+    /// Users the worker does not know yet.
+    pub projection: Arc<dyn Projection>,
+    /// The platform.
+    pub pusher: Arc<dyn Pusher>,
+    /// The group that shares out the partitions.
+    pub group: GroupName,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// For jitter.
+    pub entropy: Arc<dyn Entropy>,
+    /// The counters.
+    pub telemetry: Arc<Telemetry>,
+    /// The limits.
+    pub config: Config,
+    /// For tests of the tests.
+    pub planted: Planted,
+}
+
+/// Hands the deliveries of its partitions to one platform.
+pub struct Deliverer {
+    parts: Parts,
+    partitions: BTreeMap<Partition, Intake>,
+    lanes: Lanes,
+    routes: Routes,
+    outbox: Outbox,
+    in_flight: FuturesUnordered<BoxFuture<'static, Wake>>,
+    /// When the outbox got its first entry since the last write, while none is being written.
+    unwritten_since: Option<Tick>,
+    is_writing: bool,
+    /// Partitions whose progress moved, and since when it waits to be committed.
+    uncommitted: BTreeSet<Partition>,
+    uncommitted_since: Option<Tick>,
+    is_paused: bool,
+    is_draining: bool,
+    jobs_seen: u64,
+}
+
+impl std::fmt::Debug for Deliverer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Deliverer").field("jobs", &self.lanes.jobs()).finish_non_exhaustive()
+    }
+}
+
+/// What a deliverer waits for.
+enum Wake {
+    Group(Result<GroupEvent, ReadError>),
+    Loaded { partition: Partition, load: u64, keys: Vec<PieceKey>, views: Views },
+    Room { route: Route, slot: Result<Box<dyn Slot>, RouteDown> },
+    Sent { lane: LaneKey, route: Route, registration: RegistrationId, outcome: Outcome },
+    Written(Vec<(Partition, Offset)>),
+    Timer,
+    Shutdown,
+}
+
+impl Deliverer {
+    /// A deliverer that owns no partition yet.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        Self {
+            parts,
+            partitions: BTreeMap::new(),
+            lanes: Lanes::default(),
+            routes: Routes::default(),
+            outbox: Outbox::default(),
+            in_flight: FuturesUnordered::new(),
+            unwritten_since: None,
+            is_writing: false,
+            uncommitted: BTreeSet::new(),
+            uncommitted_since: None,
+            is_paused: false,
+            is_draining: false,
+            jobs_seen: 0,
+        }
+    }
+
+    /// Delivers until shutdown, and then finishes what is in flight.
+    ///
+    /// # Errors
+    /// [`ReadError`] if the group is missing, its position is not in the log any more, or the log
+    /// is damaged: a human must look, because guessing a position would ring or lose.
+    pub async fn run(mut self, mut shutdown: Shutdown) -> Result<(), ReadError> {
+        let mut reader = self.parts.events.join(&self.parts.group).await?;
+        loop {
+            match self.wake(reader.as_mut(), &mut shutdown).await {
+                Wake::Group(event) => self.on_group(event, reader.as_mut()).await?,
+                Wake::Loaded { partition, load, keys, views } => {
+                    self.on_loaded(partition, load, &keys, views);
+                }
+                Wake::Room { route, slot } => self.on_room(&route, slot, reader.as_ref()),
+                Wake::Sent { lane, route, registration, outcome } => {
+                    self.on_sent(lane, &route, registration, &outcome);
+                }
+                Wake::Written(settled) => self.on_written(&settled),
+                Wake::Timer => self.on_timer(),
+                Wake::Shutdown => break,
+            }
+            self.flow(reader.as_mut());
+            self.write_if_due();
+            self.commit_if_due(reader.as_mut()).await;
+        }
+        self.drain(reader.as_mut()).await;
+        Ok(())
+    }
+
+    /// Waits for the next thing to do: answers first, because they make room.
+    async fn wake(&mut self, reader: &mut dyn GroupReader, shutdown: &mut Shutdown) -> Wake {
+        let now = self.parts.clock.tick();
+        let timer = self.next_timer().map(|tick| tick.since(now));
+        tokio::select! {
+            biased;
+            () = shutdown.begun(), if !self.is_draining => Wake::Shutdown,
+            Some(wake) = self.in_flight.next() => wake,
+            event = reader.next(), if !self.is_draining => Wake::Group(event),
+            () = sleep(timer.unwrap_or_default()), if timer.is_some() => Wake::Timer,
+        }
+    }
+
+    fn next_timer(&self) -> Option<Tick> {
+        let config = &self.parts.config;
+        let write = self.unwritten_since.filter(|_| !self.is_writing);
+        let write = write.map(|since| since.after(config.flush_after));
+        let commit = self.uncommitted_since.map(|since| since.after(config.commit_after));
+        let retry = self.lanes.next_retry();
+        let rest = self.routes.next_rest();
+        [write, commit, retry, rest].into_iter().flatten().min()
+    }
+
+    fn on_timer(&mut self) {
+        let now = self.parts.clock.tick();
+        for lane in self.lanes.wake(now) {
+            self.advance(lane);
+        }
+        for route in self.routes.rested(now) {
+            self.ask_for_room(&route);
+        }
+    }
+
+    async fn on_group(
+        &mut self,
+        event: Result<GroupEvent, ReadError>,
+        reader: &mut dyn GroupReader,
+    ) -> Result<(), ReadError> {
+        match event {
+            Ok(GroupEvent::Assigned { progress }) => self.assigned(progress).await?,
+            Ok(GroupEvent::Records { partition, records }) => self.take_in(partition, records),
+            Ok(GroupEvent::Revoking { partition, .. }) => {
+                if let Some(intake) = self.partitions.get_mut(&partition) {
+                    intake.is_revoking = true;
+                    self.uncommitted.insert(partition);
+                    self.commit(reader).await;
+                }
+            }
+            Ok(GroupEvent::Lost(partition)) => self.forget(partition),
+            Err(ReadError::Unavailable { reason }) => {
+                tracing::warn!(%reason, "log unavailable");
+                sleep(Duration::from_millis(200)).await;
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Drops everything about a partition that is another worker's from now on.
+    fn forget(&mut self, partition: Partition) {
+        self.partitions.remove(&partition);
+        self.lanes.drop_partition(partition);
+        self.outbox.drop_partition(partition);
+        self.uncommitted.remove(&partition);
+    }
+
+    fn now(&self) -> (Timestamp, Tick) {
+        (self.parts.clock.now(), self.parts.clock.tick())
+    }
+}
+
+/// Reads pieces until the answer is at least as new as `needed`; the projection may be away, not
+/// built, or behind.
+async fn load(
+    parts: Parts,
+    partition: Partition,
+    keys: Vec<PieceKey>,
+    needed: Offset,
+) -> (Vec<PieceKey>, Views) {
+    let mut wait = Duration::from_millis(1);
+    loop {
+        match parts.projection.view(partition, &keys).await {
+            Ok(views) if views.checkpoint >= needed || parts.planted.has(Bug::StaleViewAsFresh) => {
+                return (keys, views);
+            }
+            Ok(_) | Err(ProjectionError::NotBuilt(_)) => {}
+            Err(error) => tracing::warn!(%partition, %error, "projection unavailable"),
+        }
+        parts.telemetry.deliverer_view_waits.add(1);
+        sleep(wait).await;
+        wait = (wait * 2).min(Duration::from_millis(200));
+    }
+}

@@ -1,0 +1,135 @@
+//! Dispatch: ready deliveries take room on their route, in the order of the log.
+
+use std::time::Duration;
+
+use campanile_core::port::{GroupReader, RouteDown, Slot};
+use campanile_core::{Route, compose, still_due};
+
+use super::lanes::{LaneKey, Step};
+use super::{Deliverer, Wake};
+use crate::planted::Bug;
+
+/// The wait before a delivery that may not be started now is looked at again.
+const NOT_NOW: Duration = Duration::from_millis(100);
+
+impl Deliverer {
+    /// Makes the first job of a lane ready, if it still matters and its route may send. Jobs that
+    /// do not matter any more are settled on the way.
+    pub(super) fn advance(&mut self, lane: LaneKey) {
+        while let Some((job, Step::Idle)) = self.lanes.first(&lane) {
+            let (now, tick) = (self.parts.clock.now(), self.parts.clock.tick());
+            let Some(intake) = self.partitions.get(&job.partition) else { return };
+            let (reach, id) = (intake.view.reach(job.user), job.delivery.item);
+            let item = intake.view.item(job.user, id);
+            let route = match still_due(reach, item, &job.delivery, now) {
+                Ok(endpoint) => endpoint.address.route(&job.app),
+                Err(why) if self.skips_check(job.attempts) => {
+                    let Some(endpoint) = reach.endpoints.get(&job.delivery.endpoint) else {
+                        self.suppress(&lane, why);
+                        continue;
+                    };
+                    endpoint.address.route(&job.app)
+                }
+                Err(why) => {
+                    self.suppress(&lane, why);
+                    continue;
+                }
+            };
+            if let Some(held) = self.routes.held(&route, tick) {
+                self.park(&lane, held.until, held.reason, held.hold);
+                continue;
+            }
+            if let Some(lane) = self.lanes.get_mut(&lane) {
+                lane.step = Step::Ready;
+            }
+            self.routes.get(&route).ready.push_back(lane);
+            self.ask_for_room(&route);
+        }
+    }
+
+    fn skips_check(&self, attempts: u32) -> bool {
+        attempts > 0 && self.parts.planted.has(Bug::ClearOvertakenByRetry)
+    }
+
+    pub(super) fn ask_for_room(&mut self, route: &Route) {
+        if self.is_draining {
+            return;
+        }
+        let tick = self.parts.clock.tick();
+        for _ in 0..self.routes.claim_slots(route, tick, self.parts.config.slots) {
+            let (pusher, route) = (self.parts.pusher.clone(), route.clone());
+            self.in_flight.push(Box::pin(async move {
+                let slot = pusher.slot(&route).await;
+                Wake::Room { route, slot }
+            }));
+        }
+    }
+
+    /// There is room on a route: the first ready delivery that still matters takes it.
+    pub(super) fn on_room(
+        &mut self,
+        route: &Route,
+        slot: Result<Box<dyn Slot>, RouteDown>,
+        reader: &dyn GroupReader,
+    ) {
+        let state = self.routes.get(route);
+        state.asking = state.asking.saturating_sub(1);
+        match slot {
+            Ok(slot) => {
+                state.failures = 0;
+                self.send_next(route, slot, reader);
+            }
+            Err(down) => self.on_route_down(route, &down),
+        }
+        self.ask_for_room(route);
+    }
+
+    fn send_next(&mut self, route: &Route, slot: Box<dyn Slot>, reader: &dyn GroupReader) {
+        let (now, tick) = (self.parts.clock.now(), self.parts.clock.tick());
+        while let Some(lane) = self.routes.get(route).ready.pop_front() {
+            let Some((job, Step::Ready)) = self.lanes.first(&lane) else { continue };
+            let Some(intake) = self.partitions.get(&job.partition) else { continue };
+            let leased = reader.lease(job.partition).is_some_and(|lease| tick < lease);
+            if !leased || intake.is_revoking || self.is_draining {
+                // Not ours to send any more; it is read again by whom it belongs to.
+                self.lanes.wait(lane, tick.after(NOT_NOW));
+                continue;
+            }
+            let (reach, id) = (intake.view.reach(job.user), job.delivery.item);
+            let item = intake.view.item(job.user, id);
+            let due = match still_due(reach, item, &job.delivery, now) {
+                Err(_) if self.skips_check(job.attempts) => {
+                    reach.endpoints.get(&job.delivery.endpoint).ok_or(None)
+                }
+                due => due.map_err(Some),
+            };
+            let (endpoint, item) = match (due, item) {
+                (Ok(endpoint), Some(item)) if endpoint.address.route(&job.app) == *route => {
+                    (endpoint, item)
+                }
+                (Err(Some(why)), _) => {
+                    self.suppress(&lane, why);
+                    self.advance(lane);
+                    continue;
+                }
+                // The address moved to another route, or there is nothing to check against.
+                _ => {
+                    self.lanes.wait(lane, tick);
+                    continue;
+                }
+            };
+            let push = compose(item, &job.delivery, endpoint.address.clone());
+            let (registration, route) = (endpoint.registration, route.clone());
+            if let Some(lane) = self.lanes.get_mut(&lane) {
+                lane.step = Step::InFlight;
+                lane.jobs.iter_mut().take(1).for_each(|job| job.attempts += 1);
+            }
+            self.parts.telemetry.deliverer_attempts.add(1);
+            self.in_flight.push(Box::pin(async move {
+                let outcome = slot.send(push).await;
+                Wake::Sent { lane, route, registration, outcome }
+            }));
+            return;
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! Intake: from records of a partition to jobs in lanes.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use campanile_core::port::{PieceKey, Progress, ReadError, ReadLimit, Record, Views};
+use campanile_core::{Delivery, Offset, Partition, Position, Recorded, plan};
+
+use super::lanes::Job;
+use super::progress::Tracker;
+use super::view::View;
+use super::{Deliverer, Wake, load};
+use crate::planted::Bug;
+use crate::projector::decode;
+
+/// Batches of a partition that wait while the state for the first is read.
+const BATCHES: usize = 4;
+
+/// A partition in a worker's hands.
+#[derive(Debug)]
+pub(crate) struct Intake {
+    pub(crate) view: View,
+    pub(crate) tracker: Tracker,
+    pub(crate) is_revoking: bool,
+    pub(crate) is_paused: bool,
+    waiting: VecDeque<Batch>,
+    /// The number of the read of state that is going on.
+    loading: Option<u64>,
+}
+
+/// Records read together.
+#[derive(Debug)]
+struct Batch {
+    events: Vec<Arc<Recorded>>,
+    /// The offset after the last record, whether or not it could be opened.
+    end: Offset,
+}
+
+impl Intake {
+    fn new(view: View, progress: Progress) -> Self {
+        Self {
+            view,
+            tracker: Tracker::new(progress),
+            is_revoking: false,
+            is_paused: false,
+            waiting: VecDeque::new(),
+            loading: None,
+        }
+    }
+
+    /// Whether no more should be read for now.
+    pub(crate) fn is_full(&self) -> bool {
+        self.waiting.len() >= BATCHES || self.tracker.is_full()
+    }
+}
+
+impl Deliverer {
+    /// A partition is this worker's from now on.
+    pub(super) async fn assigned(&mut self, progress: Progress) -> Result<(), ReadError> {
+        let (platform, planted) = (self.parts.config.platform, self.parts.planted);
+        let partition = progress.partition;
+        self.forget(partition);
+        if planted.has(Bug::ReplayThroughLivePath) {
+            let limit = ReadLimit { records: 100_000, bytes: usize::MAX };
+            let all = self.parts.events.read(partition, Offset(0), limit).await?;
+            let view = View::new(platform, Offset(0), planted);
+            let replay = Progress::from(partition, Offset(0));
+            self.partitions.insert(partition, Intake::new(view, replay));
+            self.take_in(partition, all.records);
+            return Ok(());
+        }
+        let view = View::new(platform, progress.next, planted);
+        self.partitions.insert(partition, Intake::new(view, progress));
+        Ok(())
+    }
+
+    /// Records of a partition arrived.
+    pub(super) fn take_in(&mut self, partition: Partition, records: Vec<Record>) {
+        let generation = self.parts.events.identity().generation;
+        let Some(intake) = self.partitions.get_mut(&partition) else { return };
+        let Some(end) = records.last().map(|record| record.offset.next()) else { return };
+        let events = records.iter().filter_map(|record| {
+            let position = Position { generation, partition, offset: record.offset };
+            decode(record, position, &self.parts.telemetry).map(Arc::new)
+        });
+        intake.waiting.push_back(Batch { events: events.collect(), end });
+        self.process(partition);
+    }
+
+    /// The state that a batch waited for is there.
+    pub(super) fn on_loaded(
+        &mut self,
+        partition: Partition,
+        load: u64,
+        keys: &[PieceKey],
+        views: Views,
+    ) {
+        let Some(intake) = self.partitions.get_mut(&partition) else { return };
+        if intake.loading != Some(load) {
+            return;
+        }
+        intake.loading = None;
+        intake.view.load(keys, views);
+        self.process(partition);
+    }
+
+    /// Processes batches as far as the state for them is known.
+    fn process(&mut self, partition: Partition) {
+        self.make_room(partition);
+        loop {
+            let Some(intake) = self.partitions.get_mut(&partition) else { return };
+            if intake.loading.is_some() {
+                return;
+            }
+            let Some(batch) = intake.waiting.front() else { return };
+            let missing = intake.view.missing(&batch.events);
+            if !missing.is_empty() {
+                self.load(partition, missing);
+                return;
+            }
+            let Some(batch) = intake.waiting.pop_front() else { return };
+            for event in &batch.events {
+                self.plan(partition, event);
+            }
+            if let Some(intake) = self.partitions.get_mut(&partition) {
+                if let Some(last) = batch.end.0.checked_sub(1) {
+                    intake.tracker.pass(Offset(last));
+                }
+                self.uncommitted.insert(partition);
+            }
+        }
+    }
+
+    fn load(&mut self, partition: Partition, missing: Vec<PieceKey>) {
+        self.jobs_seen += 1;
+        let number = self.jobs_seen;
+        let Some(intake) = self.partitions.get_mut(&partition) else { return };
+        intake.loading = Some(number);
+        let load = load(self.parts.clone(), partition, missing, intake.view.needs());
+        self.in_flight.push(Box::pin(async move {
+            let (keys, views) = load.await;
+            Wake::Loaded { partition, load: number, keys, views }
+        }));
+    }
+
+    fn plan(&mut self, partition: Partition, event: &Arc<Recorded>) {
+        let Some(intake) = self.partitions.get_mut(&partition) else { return };
+        let (user, offset) = (event.fact.user, event.position.offset);
+        intake.view.fold(event);
+        if intake.tracker.was_finished(offset) {
+            intake.tracker.read(offset, 0);
+            return;
+        }
+        let item = event.fact.event.item().and_then(|id| intake.view.item(user, id));
+        let reach = intake.view.reach(user);
+        let mut deliveries = plan(reach, item, event.position, &event.fact.event);
+        deliveries.retain(|delivery| delivery.platform == self.parts.config.platform);
+        let early = self.parts.planted.has(Bug::CommitBeforeSettled);
+        intake.tracker.read(offset, if early { 0 } else { deliveries.len() });
+        self.parts.telemetry.deliverer_planned.add(deliveries.len());
+        for delivery in deliveries {
+            self.enqueue(partition, event, delivery);
+        }
+    }
+
+    fn enqueue(&mut self, partition: Partition, event: &Recorded, delivery: Delivery) {
+        let job = Job {
+            attempts: delivery.attempts,
+            app: event.fact.app.clone(),
+            user: event.fact.user,
+            partition,
+            record: event.position.offset,
+            delivery,
+        };
+        self.jobs_seen += 1;
+        let serial = !self.parts.planted.has(Bug::ClearOvertakenByRetry);
+        let number = if serial { 0 } else { self.jobs_seen };
+        let lane = (job.delivery.endpoint, job.delivery.item, number);
+        if self.lanes.push(lane, job.clone()) {
+            self.lanes.wake_early(&lane);
+            self.advance(lane);
+        } else {
+            self.outbox.absorbed(&job);
+        }
+    }
+
+    /// Forgets state that no delivery needs once there is too much of it.
+    fn make_room(&mut self, partition: Partition) {
+        let share = (self.parts.config.pieces / self.partitions.len().max(1)).max(256);
+        let Some(intake) = self.partitions.get_mut(&partition) else { return };
+        if intake.loading.is_none() && intake.view.len() > share {
+            intake.view.forget_all_but(&self.lanes.needed(partition));
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! What a worker has to write down before it may commit: receipts, parked deliveries,
+//! retirements. Written in batches, one write at a time.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use campanile_core::port::{AppendError, EventLog, NewRecord};
+use campanile_core::{
+    Event, Fact, HoldReason, LogIdentity, Offset, Parked, ParkedDelivery, Partition, Position,
+    Receipt, Settled, Timestamp, UserRef,
+};
+use campanile_proto::codec;
+
+use super::lanes::Job;
+use crate::tasks::sleep;
+use crate::telemetry::Telemetry;
+
+/// The wait before a failed write is repeated.
+const RETRY: Duration = Duration::from_millis(50);
+
+/// Why and until when deliveries are put off; deliveries with the same are one event.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Putoff {
+    pub(crate) until: Timestamp,
+    pub(crate) reason: String,
+    pub(crate) hold: Option<HoldReason>,
+}
+
+/// What is settled and not written down yet.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    receipts: BTreeMap<(Partition, Offset), Receipt>,
+    parked: BTreeMap<(Partition, Offset, Putoff), (Fact, Parked)>,
+    retired: Vec<Fact>,
+    /// The events whose progress waits, one entry per delivery.
+    settled: Vec<(Partition, Offset)>,
+}
+
+impl Outbox {
+    /// How many deliveries it holds.
+    pub(crate) const fn len(&self) -> usize {
+        self.settled.len()
+    }
+
+    /// A delivery that needs no receipt, because another stands for it.
+    pub(crate) fn absorbed(&mut self, job: &Job) {
+        self.settled.push((job.partition, job.record));
+    }
+
+    /// A delivery that ended.
+    pub(crate) fn ended(&mut self, job: &Job, settled: Settled) {
+        let receipt =
+            self.receipts.entry((job.partition, job.delivery.cause)).or_insert_with(|| Receipt {
+                app: job.app.clone(),
+                user: job.user,
+                cause: job.delivery.cause,
+                item: job.delivery.item,
+                platform: job.delivery.platform,
+                settled: Vec::new(),
+            });
+        receipt.settled.push(settled);
+        self.settled.push((job.partition, job.record));
+    }
+
+    /// A delivery that goes on the agenda.
+    pub(crate) fn parked(&mut self, job: &Job, putoff: Putoff) {
+        let delivery = &job.delivery;
+        let parked = ParkedDelivery {
+            delivery: delivery.id,
+            item: delivery.item,
+            cause: delivery.cause,
+            endpoint: delivery.endpoint,
+            platform: delivery.platform,
+            kind: delivery.kind,
+            attempts: job.attempts,
+        };
+        let key = (job.partition, delivery.cause, putoff.clone());
+        let (_, event) = self.parked.entry(key).or_insert_with(|| {
+            let Putoff { until, reason, hold } = putoff;
+            let event = Parked { item: delivery.item, until, reason, hold, deliveries: Vec::new() };
+            (fact(job, Event::DeliveriesParked(event.clone())), event)
+        });
+        event.deliveries.push(parked);
+        self.settled.push((job.partition, job.record));
+    }
+
+    /// An endpoint that a platform knows no more.
+    pub(crate) fn retired(&mut self, job: &Job, event: Event) {
+        self.retired.push(fact(job, event));
+    }
+
+    /// Forgets what concerns a partition that is another worker's now.
+    pub(crate) fn drop_partition(&mut self, gone: Partition) {
+        self.receipts.retain(|(partition, _), _| *partition != gone);
+        self.parked.retain(|(partition, ..), _| *partition != gone);
+        self.settled.retain(|(partition, _)| *partition != gone);
+    }
+
+    /// Takes everything, encoded, to be written.
+    pub(crate) fn take(&mut self, log: &LogIdentity) -> Pages {
+        let receipts = std::mem::take(&mut self.receipts).into_values();
+        let receipts = receipts
+            .map(|receipt| record(log, receipt.user, codec::encode_receipt(&receipt)))
+            .collect();
+        let parked = std::mem::take(&mut self.parked).into_values();
+        let parked =
+            parked.map(|(fact, parked)| Fact { event: Event::DeliveriesParked(parked), ..fact });
+        let facts = parked.chain(std::mem::take(&mut self.retired));
+        let events = facts.map(|fact| record(log, fact.user, codec::encode_fact(&fact))).collect();
+        Pages { receipts, events, settled: std::mem::take(&mut self.settled) }
+    }
+}
+
+fn fact(job: &Job, event: Event) -> Fact {
+    Fact { app: job.app.clone(), user: job.user, cause: None, event }
+}
+
+fn record(log: &LogIdentity, user: UserRef, body: bytes::Bytes) -> NewRecord {
+    NewRecord { partition: log.partition_of(user), user, body }
+}
+
+/// One write: what to append, and whose progress waits for it.
+#[derive(Debug)]
+pub(crate) struct Pages {
+    receipts: Vec<NewRecord>,
+    events: Vec<NewRecord>,
+    settled: Vec<(Partition, Offset)>,
+}
+
+/// Where pages are written.
+#[derive(Clone)]
+pub(crate) struct Logs {
+    pub(crate) events: Arc<dyn EventLog>,
+    pub(crate) receipts: Arc<dyn EventLog>,
+}
+
+impl Pages {
+    /// Appends until everything is durable; answers whose progress may go on. What may or may not
+    /// be appended is appended again: a receipt told twice is the same receipt.
+    pub(crate) async fn write(
+        mut self,
+        logs: Logs,
+        telemetry: Arc<Telemetry>,
+    ) -> Vec<(Partition, Offset)> {
+        loop {
+            let (events, receipts) = futures::join!(
+                append(&*logs.events, std::mem::take(&mut self.events)),
+                append(&*logs.receipts, std::mem::take(&mut self.receipts)),
+            );
+            (self.events, self.receipts) = (events, receipts);
+            if self.events.is_empty() && self.receipts.is_empty() {
+                return self.settled;
+            }
+            telemetry.deliverer_flush_retries.add(1);
+            sleep(RETRY).await;
+        }
+    }
+}
+
+/// Appends records; answers those that have to be appended again.
+async fn append(log: &dyn EventLog, records: Vec<NewRecord>) -> Vec<NewRecord> {
+    if records.is_empty() {
+        return records;
+    }
+    let answers: Vec<Result<Position, AppendError>> = log.append(records.clone()).await;
+    let failed = records.into_iter().zip(answers).filter(|(_, answer)| answer.is_err());
+    failed.map(|(record, _)| record).collect()
+}

@@ -1,0 +1,184 @@
+//! What follows from an outcome: the core judges, this carries it out.
+
+use campanile_core::port::RouteDown;
+use campanile_core::{
+    End, Event, HoldReason, Outcome, RegistrationId, RetireReason, Route, RouteHealth, Settled,
+    Suppression, Timestamp, Verdict, judge,
+};
+
+use super::Deliverer;
+use super::lanes::{Job, LaneKey, Step};
+use super::outbox::Putoff;
+use super::routes::Held;
+
+impl Deliverer {
+    /// An attempt was answered, or was not.
+    pub(super) fn on_sent(
+        &mut self,
+        lane: LaneKey,
+        route: &Route,
+        registration: RegistrationId,
+        outcome: &Outcome,
+    ) {
+        let (now, _) = self.now();
+        self.routes.get(route).health.record(outcome, now);
+        let Some((job, Step::InFlight)) = self.lanes.first(&lane) else { return };
+        let job = job.clone();
+        let jitter = self.jitter();
+        let policy = &self.parts.config.policy;
+        let health = &self.routes.get(route).health;
+        match judge(outcome, job.attempts, now, jitter, health, policy) {
+            Verdict::Done => {
+                self.parts.telemetry.deliverer_accepted.add(1);
+                let provider_id = match outcome {
+                    Outcome::Accepted { provider_id } => provider_id.clone(),
+                    _ => String::new(),
+                };
+                self.end(&lane, End::Accepted { provider_id });
+            }
+            Verdict::GiveUp => {
+                self.parts.telemetry.deliverer_rejected.add(1);
+                self.end(&lane, given_up(outcome));
+            }
+            Verdict::RetryAt(at) => {
+                self.parts.telemetry.deliverer_retries.add(1);
+                self.retry(lane, at);
+            }
+            Verdict::Park(until) => self.park(&lane, until, outcome.reason().to_owned(), None),
+            Verdict::RetireEndpoint(reason) => {
+                self.retire(lane, &job, registration, reason, outcome);
+            }
+            Verdict::HoldRoute(hold, until) => {
+                self.park(&lane, until, outcome.reason().to_owned(), Some(hold));
+                self.hold(route, until, Some(hold), outcome.reason());
+            }
+        }
+        self.advance(lane);
+    }
+
+    /// There is no room on a route and will be none soon.
+    pub(super) fn on_route_down(&mut self, route: &Route, down: &RouteDown) {
+        self.parts.telemetry.deliverer_route_down.add(1);
+        let (now, tick) = self.now();
+        let jitter = self.jitter();
+        let state = self.routes.get(route);
+        if state.rest_until.is_some() || state.held.is_some() {
+            return;
+        }
+        state.failures = state.failures.saturating_add(1);
+        let reason = down.to_string();
+        let outcome = match down {
+            RouteDown::Held(hold) => {
+                Outcome::RouteRefused { hold: *hold, status: 0, reason: reason.clone() }
+            }
+            RouteDown::Unreachable { .. } => {
+                Outcome::Unavailable { status: 0, reason: reason.clone(), retry_after: None }
+            }
+        };
+        let policy = &self.parts.config.policy;
+        let failures = state.failures.min(policy.attempts - 1);
+        match judge(&outcome, failures, now, jitter, &RouteHealth::default(), policy) {
+            Verdict::RetryAt(at) => state.rest_until = Some(tick.after(at.since(now))),
+            Verdict::HoldRoute(hold, until) => self.hold(route, until, Some(hold), &reason),
+            Verdict::Park(until) => {
+                self.hold(route, until, Some(HoldReason::Unreachable), &reason);
+            }
+            Verdict::Done | Verdict::GiveUp | Verdict::RetireEndpoint(_) => {}
+        }
+    }
+
+    /// A delivery that does not matter any more.
+    pub(super) fn suppress(&mut self, lane: &LaneKey, why: Suppression) {
+        self.parts.telemetry.deliverer_suppressed.add(1);
+        self.end(lane, End::Suppressed(why));
+    }
+
+    /// Puts the first job of a lane on the agenda.
+    pub(super) fn park(
+        &mut self,
+        lane: &LaneKey,
+        until: Timestamp,
+        reason: String,
+        hold: Option<HoldReason>,
+    ) {
+        let Some(job) = self.lanes.pop(lane) else { return };
+        self.parts.telemetry.deliverer_parked.add(1);
+        self.outbox.parked(&job, Putoff { until, reason, hold });
+    }
+
+    fn end(&mut self, lane: &LaneKey, end: End) {
+        let (at, _) = self.now();
+        let Some(job) = self.lanes.pop(lane) else { return };
+        let settled = Settled {
+            delivery: job.delivery.id,
+            endpoint: job.delivery.endpoint,
+            kind: job.delivery.kind,
+            attempts: job.attempts,
+            at,
+            end,
+        };
+        self.outbox.ended(&job, settled);
+    }
+
+    fn retry(&mut self, lane: LaneKey, at: Timestamp) {
+        let (now, tick) = self.now();
+        self.lanes.wait(lane, tick.after(at.since(now)));
+    }
+
+    /// The platform does not know the address. Only the registration that was tried is meant, and
+    /// only if it is older than what the platform found out.
+    fn retire(
+        &mut self,
+        lane: LaneKey,
+        job: &Job,
+        tried: RegistrationId,
+        reason: RetireReason,
+        outcome: &Outcome,
+    ) {
+        let Outcome::AddressGone { status, reason: said, since } = outcome else { return };
+        let intake = self.partitions.get(&job.partition);
+        let current = intake
+            .and_then(|intake| intake.view.reach(job.user).endpoints.get(&job.delivery.endpoint));
+        let (now, _) = self.now();
+        match current {
+            Some(current) if current.registration != tried => return self.retry(lane, now),
+            Some(current) if since.is_some_and(|since| since < current.registered_at) => {}
+            _ => {
+                self.parts.telemetry.deliverer_retired.add(1);
+                let (endpoint, registration) = (job.delivery.endpoint, Some(tried));
+                let event = Event::EndpointRetired { endpoint, registration, reason };
+                self.outbox.retired(job, event);
+            }
+        }
+        self.end(&lane, End::AddressGone { status: *status, reason: said.clone() });
+    }
+
+    /// Sends nothing more on a route until `until`: who waits for it goes on the agenda.
+    fn hold(&mut self, route: &Route, until: Timestamp, hold: Option<HoldReason>, reason: &str) {
+        tracing::warn!(%route, ?hold, reason, %until, "route held");
+        let (now, tick) = self.now();
+        let tick = tick.after(until.since(now));
+        let state = self.routes.get(route);
+        state.held = Some(Held { until, tick, hold, reason: reason.to_owned() });
+        for lane in std::mem::take(&mut state.ready) {
+            if let Some((_, Step::Ready)) = self.lanes.first(&lane) {
+                self.park(&lane, until, reason.to_owned(), hold);
+                self.advance(lane);
+            }
+        }
+    }
+
+    fn jitter(&self) -> f64 {
+        let [a, b, c, d, ..] = self.parts.entropy.draw();
+        f64::from(u32::from_be_bytes([a, b, c, d])) / f64::from(u32::MAX)
+    }
+}
+
+fn given_up(outcome: &Outcome) -> End {
+    match outcome {
+        Outcome::Rejected { status, reason } => {
+            End::Rejected { status: *status, reason: reason.clone() }
+        }
+        _ => End::GaveUp { reason: outcome.reason().to_owned() },
+    }
+}

@@ -1,0 +1,111 @@
+//! Settlement: write down, then commit; and stop reading while there is enough to do.
+
+use std::time::Duration;
+
+use campanile_core::port::{Flow, GroupReader};
+use campanile_core::{Offset, Partition};
+
+use super::outbox::Logs;
+use super::{Deliverer, Wake};
+use crate::tasks::{Shutdown, sleep};
+
+impl Deliverer {
+    /// Starts a write of the outbox if it is time; one at a time, so that while it lasts the next
+    /// one grows.
+    pub(super) fn write_if_due(&mut self) {
+        if self.is_writing || self.outbox.len() == 0 {
+            return;
+        }
+        let tick = self.parts.clock.tick();
+        let since = *self.unwritten_since.get_or_insert(tick);
+        let config = &self.parts.config;
+        if self.outbox.len() < config.flush_at && tick < since.after(config.flush_after) {
+            return;
+        }
+        let pages = self.outbox.take(self.parts.events.identity());
+        let (events, receipts) = (self.parts.events.clone(), self.parts.receipts.clone());
+        let telemetry = self.parts.telemetry.clone();
+        self.in_flight.push(Box::pin(async move {
+            Wake::Written(pages.write(Logs { events, receipts }, telemetry).await)
+        }));
+        self.is_writing = true;
+        self.unwritten_since = None;
+    }
+
+    pub(super) fn on_written(&mut self, settled: &[(Partition, Offset)]) {
+        self.is_writing = false;
+        for (partition, record) in settled {
+            if let Some(intake) = self.partitions.get_mut(partition) {
+                intake.tracker.settle(*record);
+                self.uncommitted.insert(*partition);
+            }
+        }
+    }
+
+    pub(super) async fn commit_if_due(&mut self, reader: &mut dyn GroupReader) {
+        if self.uncommitted.is_empty() {
+            return;
+        }
+        let tick = self.parts.clock.tick();
+        let since = *self.uncommitted_since.get_or_insert(tick);
+        if tick >= since.after(self.parts.config.commit_after) {
+            self.commit(reader).await;
+        }
+    }
+
+    /// A commit that fails is repeated with the next one; until then more would be delivered again
+    /// after a crash, and nothing less.
+    pub(super) async fn commit(&mut self, reader: &mut dyn GroupReader) {
+        let partitions = std::mem::take(&mut self.uncommitted);
+        let known = partitions.iter().filter_map(|partition| self.partitions.get(partition));
+        let progress: Vec<_> = known.map(|intake| intake.tracker.progress()).collect();
+        self.uncommitted_since = None;
+        if let Err(error) = reader.commit(&progress).await {
+            tracing::warn!(%error, "progress not committed");
+            self.uncommitted = partitions;
+        }
+    }
+
+    /// Stops reading while enough is in memory, so that a fast log cannot outrun a slow platform.
+    pub(super) fn flow(&mut self, reader: &mut dyn GroupReader) {
+        let (jobs, limit) = (self.lanes.jobs() + self.outbox.len(), self.parts.config.in_memory);
+        if !self.is_paused && jobs >= limit {
+            self.is_paused = true;
+            self.parts.telemetry.deliverer_paused.add(1);
+        } else if self.is_paused && jobs < limit / 2 {
+            self.is_paused = false;
+        }
+        for (partition, intake) in &mut self.partitions {
+            let wants_pause = self.is_paused || intake.is_full();
+            if wants_pause != intake.is_paused {
+                let flow = if wants_pause { Flow::Pause } else { Flow::Resume };
+                if reader.flow(*partition, flow).is_ok() {
+                    intake.is_paused = wants_pause;
+                }
+            }
+        }
+    }
+
+    /// Waits for what is in flight, writes it down and commits.
+    pub(super) async fn drain(&mut self, reader: &mut dyn GroupReader) {
+        self.is_draining = true;
+        let until = self.parts.clock.tick().after(self.parts.config.drain);
+        let (_handle, mut never) = Shutdown::new();
+        while self.parts.clock.tick() < until {
+            let sending: usize = self.lanes.in_flight().values().sum();
+            if sending == 0 && self.outbox.len() == 0 && !self.is_writing {
+                break;
+            }
+            match self.wake(reader, &mut never).await {
+                Wake::Sent { lane, route, registration, outcome } => {
+                    self.on_sent(lane, &route, registration, &outcome);
+                }
+                Wake::Written(settled) => self.on_written(&settled),
+                Wake::Room { .. } | Wake::Loaded { .. } | Wake::Group(_) | Wake::Shutdown => {}
+                Wake::Timer => sleep(Duration::from_millis(1)).await,
+            }
+            self.write_if_due();
+        }
+        self.commit(reader).await;
+    }
+}

@@ -1,0 +1,145 @@
+//! What a worker knows of the users of one partition: state at least as new as its position.
+//!
+//! Pieces are folded forward with every event the worker reads. A piece it does not know is read
+//! from the projection with its checkpoint; the events from that checkpoint on that the worker has
+//! already passed are folded on top. When the projection is further behind than the events still
+//! held, the worker waits; when it is ahead, nothing is lost, because later facts can only make a
+//! delivery unnecessary.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use campanile_core::port::{Piece, PieceKey, Views};
+use campanile_core::{
+    AgendaEntry, Due, Event, Item, NotificationId, Offset, Platform, Reach, Recorded, UserRef,
+    touches,
+};
+
+use crate::pieces::Pieces;
+use crate::planted::Planted;
+
+/// Events held to be folded onto what the projection answers.
+const HELD: usize = 1024;
+
+/// The state a worker keeps for one partition.
+#[derive(Debug)]
+pub(crate) struct View {
+    platform: Platform,
+    pieces: Pieces,
+    held: VecDeque<Arc<Recorded>>,
+    /// The offset from which on all events are held.
+    held_from: Offset,
+    /// The offset after the last event folded.
+    read_to: Offset,
+    nobody: Reach,
+}
+
+impl View {
+    /// A view that knows nothing, of a worker that starts at `position`.
+    pub(crate) fn new(platform: Platform, position: Offset, planted: Planted) -> Self {
+        Self {
+            platform,
+            pieces: Pieces::new(planted),
+            held: VecDeque::new(),
+            held_from: position,
+            read_to: position,
+            nobody: Reach::default(),
+        }
+    }
+
+    /// The pieces that must be read before `events` can be folded and planned.
+    pub(crate) fn missing(&self, events: &[Arc<Recorded>]) -> Vec<PieceKey> {
+        let mut keys: BTreeSet<PieceKey> = events
+            .iter()
+            .filter(|event| self.needs_state(event))
+            .flat_map(|event| touches(event.fact.user, &event.fact.event))
+            .collect();
+        // An item is only as good as the verdict on each of its posts.
+        for event in self.held.iter().chain(events) {
+            let Event::NotificationPosted(posted) = &event.fact.event else { continue };
+            let (user, request) = (event.fact.user, posted.request);
+            let item = PieceKey::Item(user, posted.id);
+            if keys.contains(&item) || self.pieces.is_known(&item) {
+                keys.extend(request.map(|stamp| PieceKey::Request(user, stamp.key)));
+            }
+        }
+        keys.into_iter().filter(|key| !self.pieces.is_known(key)).collect()
+    }
+
+    /// The oldest checkpoint at which an answer of the projection can be brought up to date.
+    pub(crate) const fn needs(&self) -> Offset {
+        self.held_from
+    }
+
+    /// Takes what the projection answered for `keys`, and folds the held events on top.
+    pub(crate) fn load(&mut self, keys: &[PieceKey], views: Views) {
+        let users: BTreeSet<UserRef> = keys.iter().map(PieceKey::user).collect();
+        keys.iter().zip(views.pieces).for_each(|(key, piece)| self.pieces.put(*key, piece));
+        while self.held.front().is_some_and(|event| event.position.offset < views.checkpoint) {
+            self.held.pop_front();
+        }
+        self.held_from = self.held_from.max(views.checkpoint.min(self.read_to));
+        for event in &self.held {
+            if users.contains(&event.fact.user) {
+                self.pieces.fold(event);
+            }
+        }
+    }
+
+    /// Folds an event the worker reads.
+    pub(crate) fn fold(&mut self, event: &Arc<Recorded>) {
+        self.pieces.fold(event);
+        self.read_to = event.position.offset.next();
+        self.held.push_back(event.clone());
+        if self.held.len() > HELD {
+            self.held.pop_front();
+            let first = self.held.front().map(|event| event.position.offset);
+            self.held_from = first.unwrap_or(self.held_from);
+        }
+    }
+
+    /// The user's endpoints.
+    pub(crate) fn reach(&self, user: UserRef) -> &Reach {
+        match self.pieces.get(&PieceKey::Reach(user)) {
+            Some(Piece::Reach(reach)) => reach,
+            _ => &self.nobody,
+        }
+    }
+
+    /// An item of the user.
+    pub(crate) fn item(&self, user: UserRef, id: NotificationId) -> Option<&Item> {
+        match self.pieces.get(&PieceKey::Item(user, id)) {
+            Some(Piece::Item(item)) => Some(item),
+            _ => None,
+        }
+    }
+
+    /// How many pieces are known.
+    pub(crate) fn len(&self) -> usize {
+        self.pieces.len()
+    }
+
+    /// Forgets every piece that is not needed.
+    pub(crate) fn forget_all_but(&mut self, needed: &BTreeSet<PieceKey>) {
+        self.pieces.retain(|key| needed.contains(key));
+    }
+
+    /// Whether an event may call for deliveries by this worker. Others are folded into what is
+    /// known, and cost no read.
+    fn needs_state(&self, event: &Recorded) -> bool {
+        match &event.fact.event {
+            Event::NotificationPosted(posted) => posted.platforms.contains(self.platform),
+            Event::NotificationRecalled { .. }
+            | Event::StateChanged(_)
+            | Event::NotificationDeleted { .. } => true,
+            Event::CameDue(AgendaEntry { due: Due::Retry(parked), .. }) => {
+                parked.platform == self.platform
+            }
+            Event::CameDue(_)
+            | Event::DeliveriesParked(_)
+            | Event::EndpointRegistered { .. }
+            | Event::EndpointRenewed { .. }
+            | Event::EndpointRetired { .. } => false,
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! The gateway: what devices and their apps ask for.
+//!
+//! Writes are events; reads come from the projection, or from the log where the question is about
+//! the past.
+
+mod endpoints;
+mod history;
+mod inbox;
+mod watch;
+
+pub use endpoints::{Register, Registered, Retire};
+pub use history::{StateAt, TimelineEntry};
+pub use inbox::{Filter, Page, StateUpdate, SyncPage};
+pub use watch::Watch;
+
+use std::sync::Arc;
+
+use crate::edge::Edge;
+
+/// Serves devices.
+#[derive(Debug)]
+pub struct Gateway {
+    edge: Edge,
+    hub: Arc<watch::Hub>,
+}
+
+impl Gateway {
+    /// A gateway on `edge`.
+    #[must_use]
+    pub fn new(edge: Edge) -> Self {
+        let hub = Arc::new(watch::Hub::new(edge.projection.clone()));
+        Self { edge, hub }
+    }
+}

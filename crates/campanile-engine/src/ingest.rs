@@ -1,0 +1,339 @@
+//! Ingest: takes what producers publish, and answers when it is durable.
+//!
+//! No look-up is needed to be right: ids are derived, and the fold recognises a repeated request.
+//! Where the projection knows the request already, the answer says so at once.
+
+mod recent;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use campanile_core::port::{Fit, NewRecord, Piece, PieceKey};
+use campanile_core::{
+    Content, Event, Fingerprint, Limits, NotificationId, PlatformMask, Position, PostVerdict,
+    Posted, Priority, RequestKey, RequestRecord, RequestStamp, Timestamp,
+};
+
+use self::recent::Recent;
+use crate::edge::{Edge, Target, Whom};
+use crate::pieces::Map;
+use crate::planted::{Bug, Planted};
+use crate::{Error, RequestContext};
+
+/// A notification to publish. The edge checked its values; what only the engine knows is checked
+/// here.
+#[derive(Clone, Debug)]
+pub struct Publish {
+    /// Whom to tell.
+    pub target: Target,
+    /// Names the request: the same key again is the same request.
+    pub idempotency_key: Option<String>,
+    /// Names the item: a new request for a known item is a new revision.
+    pub app_notification_id: Option<Arc<str>>,
+    /// The producer's label for grouping.
+    pub group: Option<Arc<str>>,
+    /// What devices get.
+    pub content: Arc<Content>,
+    /// The platforms it is meant for.
+    pub platforms: PlatformMask,
+    /// How urgent it is.
+    pub priority: Priority,
+    /// When it vanishes.
+    pub end: Lifetime,
+    /// How long a push is still sent; [`Limits::DEFAULT_DELIVER_WITHIN`] if absent.
+    pub deliver_within: Option<Duration>,
+}
+
+/// How long an item lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lifetime {
+    /// [`Limits::DEFAULT_LIFE`].
+    Default,
+    /// From now on.
+    For(Duration),
+    /// Until then.
+    Until(Timestamp),
+}
+
+/// A publish that is durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// The item.
+    pub id: NotificationId,
+    /// Where it stands in the log; of a repeated request, where the first one stands.
+    pub position: Position,
+    /// Whether the same request was there before.
+    pub repeated: bool,
+}
+
+/// Takes publishes.
+#[derive(Debug)]
+pub struct Ingest {
+    edge: Edge,
+    fits: Vec<Fit>,
+    recent: Mutex<Recent>,
+    planted: Planted,
+}
+
+/// A publish on its way into the log.
+struct Draft {
+    whom: Whom,
+    posted: Posted,
+}
+
+impl Ingest {
+    /// An ingest that refuses what one of `fits` refuses.
+    #[must_use]
+    pub fn new(edge: Edge, fits: Vec<Fit>, planted: Planted) -> Self {
+        Self { edge, fits, recent: Mutex::default(), planted }
+    }
+
+    /// Publishes every notification of `batch`, each for itself. An `Ok` means durable.
+    pub async fn publish(
+        &self,
+        context: &RequestContext,
+        batch: Vec<Publish>,
+    ) -> Vec<Result<Published, Error>> {
+        let drafts: Vec<_> =
+            batch.into_iter().map(|publish| self.draft(context, publish)).collect();
+        let known = self.known(&drafts).await;
+        let mut records = Vec::with_capacity(drafts.len());
+        let answers: Vec<_> = drafts
+            .into_iter()
+            .map(|draft| self.prepare(context, draft?, &known, &mut records))
+            .collect();
+        let mut appended = self.append(records).await.into_iter();
+        let answers = answers.into_iter().map(|answer| match answer? {
+            Answer::Known(published) => Ok(published),
+            Answer::Append { id, request } => {
+                let position = appended.next().unwrap_or_else(no_answer)?;
+                self.remember(request, id, position);
+                Ok(Published { id, position, repeated: false })
+            }
+        });
+        let answers: Vec<Result<Published, Error>> = answers.collect();
+        self.count(&answers);
+        answers
+    }
+
+    /// Takes an item back from every device.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn recall(
+        &self,
+        context: &RequestContext,
+        target: &Target,
+        item: &Recall,
+    ) -> Result<(NotificationId, Position), Error> {
+        let whom = self.edge.whom(&context.app, target)?;
+        let id = match item {
+            Recall::Id(id) => *id,
+            Recall::AppNotificationId(name) => {
+                self.edge.names.of(&context.app).item(whom.user, name)
+            }
+        };
+        self.edge.belongs(&whom, id)?;
+        let event = Event::NotificationRecalled { id };
+        Ok((id, self.edge.append(context, whom.user, event).await?))
+    }
+
+    fn draft(&self, context: &RequestContext, publish: Publish) -> Result<Draft, Error> {
+        let app = &context.app;
+        let whom = self.edge.whom(app, &publish.target)?;
+        let names = self.edge.names.of(app);
+        let request = publish.idempotency_key.as_deref().map(|key| RequestStamp {
+            key: names.request(whom.user, key),
+            fingerprint: fingerprint(&publish),
+        });
+        let id = match (&publish.app_notification_id, &request) {
+            (Some(name), _) => names.item(whom.user, name),
+            (None, Some(request)) => names.item_of_request(whom.user, request.key),
+            (None, None) => NotificationId::random(whom.user, self.edge.entropy.draw()),
+        };
+        let (expires_at, deliver_by) = times(&publish, self.edge.clock.now())?;
+        let posted = Posted {
+            id,
+            request,
+            app_notification_id: publish.app_notification_id,
+            group: publish.group,
+            content: publish.content,
+            platforms: publish.platforms,
+            priority: publish.priority,
+            expires_at,
+            deliver_by,
+        };
+        for fit in &self.fits {
+            fit(&posted).map_err(|unfit| Error::invalid("content", unfit))?;
+        }
+        Ok(Draft { whom, posted })
+    }
+
+    /// What is known of the batch's requests: just published here, or folded already.
+    async fn known(&self, drafts: &[Result<Draft, Error>]) -> Map<RequestKey, RequestRecord> {
+        let mut known = Map::default();
+        let mut unknown: Map<_, Vec<PieceKey>> = Map::default();
+        {
+            let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+            for draft in drafts.iter().flatten() {
+                let Some(stamp) = draft.posted.request else { continue };
+                if let Some(record) = recent.get(stamp.key) {
+                    known.insert(stamp.key, *record);
+                } else {
+                    let key = PieceKey::Request(draft.whom.user, stamp.key);
+                    unknown.entry(draft.whom.partition).or_default().push(key);
+                }
+            }
+        }
+        for (partition, keys) in unknown {
+            // Without an answer the fold decides, as it does for requests in flight.
+            let Ok(views) = self.edge.projection.view(partition, &keys).await else { continue };
+            for (key, piece) in keys.iter().zip(views.pieces) {
+                if let (PieceKey::Request(_, key), Some(Piece::Request(record))) = (key, piece) {
+                    known.insert(*key, record);
+                }
+            }
+        }
+        known
+    }
+
+    fn prepare(
+        &self,
+        context: &RequestContext,
+        draft: Draft,
+        known: &Map<RequestKey, RequestRecord>,
+        records: &mut Vec<NewRecord>,
+    ) -> Result<Answer, Error> {
+        let Draft { whom, posted } = draft;
+        let (id, request) = (posted.id, posted.request);
+        let now = self.edge.clock.now();
+        let before = request.and_then(|stamp| Some((stamp, known.get(&stamp.key)?)));
+        if let Some((stamp, record)) = before.filter(|(_, record)| record.until > now) {
+            if record.compare(stamp.fingerprint) == PostVerdict::Conflicted {
+                return Err(Error::Conflict);
+            }
+            let generation = self.edge.events.identity().generation;
+            let position = Position { generation, partition: whom.partition, offset: record.at };
+            return Ok(Answer::Known(Published { id: record.item, position, repeated: true }));
+        }
+        let until = request_until(&posted, now);
+        let event = Event::NotificationPosted(posted);
+        records.push(self.edge.record(context, whom.user, event));
+        Ok(Answer::Append { id, request: request.map(|stamp| (stamp, until)) })
+    }
+
+    async fn append(&self, records: Vec<NewRecord>) -> Vec<Result<Position, Error>> {
+        if records.is_empty() {
+            return Vec::new();
+        }
+        if self.planted.has(Bug::AckBeforeDurable) {
+            let generation = self.edge.events.identity().generation;
+            let offset = campanile_core::Offset(0);
+            let position =
+                |record: &NewRecord| Position { generation, partition: record.partition, offset };
+            let early = records.iter().map(|record| Ok(position(record))).collect();
+            self.edge.events.append(records).await;
+            return early;
+        }
+        let answers = self.edge.events.append(records).await;
+        answers.into_iter().map(|answer| answer.map_err(Error::from)).collect()
+    }
+
+    fn remember(
+        &self,
+        request: Option<(RequestStamp, Timestamp)>,
+        item: NotificationId,
+        position: Position,
+    ) {
+        let Some((RequestStamp { key, fingerprint }, until)) = request else { return };
+        let record = RequestRecord { at: position.offset, fingerprint, item, until };
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner).put(key, record);
+    }
+
+    fn count(&self, answers: &[Result<Published, Error>]) {
+        let of = |wanted: fn(&Result<Published, Error>) -> bool| {
+            answers.iter().filter(|answer| wanted(answer)).count()
+        };
+        let telemetry = &self.edge.telemetry;
+        telemetry.ingest_accepted.add(of(|a| matches!(a, Ok(p) if !p.repeated)));
+        telemetry.ingest_repeated.add(of(|a| matches!(a, Ok(p) if p.repeated)));
+        telemetry.ingest_conflicted.add(of(|a| matches!(a, Err(Error::Conflict))));
+        telemetry.ingest_failed.add(of(|a| {
+            matches!(
+                a,
+                Err(Error::Exhausted { .. } | Error::Unavailable { .. } | Error::Indefinite { .. })
+            )
+        }));
+    }
+}
+
+/// Which item to take back.
+#[derive(Clone, Debug)]
+pub enum Recall {
+    /// By its id.
+    Id(NotificationId),
+    /// By the producer's name for it.
+    AppNotificationId(String),
+}
+
+enum Answer {
+    Known(Published),
+    Append { id: NotificationId, request: Option<(RequestStamp, Timestamp)> },
+}
+
+fn no_answer() -> Result<Position, Error> {
+    Err(Error::Bug { reason: "log gave no answer".to_owned() })
+}
+
+/// As the fold will remember it, or a little shorter.
+fn request_until(posted: &Posted, now: Timestamp) -> Timestamp {
+    let until = now.after(Limits::REMEMBERED_AFTER).max(posted.expires_at);
+    until.min(now.after(Limits::LONGEST_LIFE))
+}
+
+/// When a publish taken at `now` expires, and until when it is pushed.
+fn times(publish: &Publish, now: Timestamp) -> Result<(Timestamp, Timestamp), Error> {
+    let latest = now.after(Limits::LONGEST_LIFE);
+    let expires_at = match publish.end {
+        Lifetime::Default => now.after(Limits::DEFAULT_LIFE),
+        Lifetime::For(life) => now.after(life),
+        Lifetime::Until(end) => end,
+    };
+    if expires_at <= now {
+        return Err(Error::invalid("expires_at", "must be in the future"));
+    }
+    if expires_at > latest {
+        return Err(Error::invalid("expires_at", "must be at most 30 days away"));
+    }
+    let within = publish.deliver_within.unwrap_or(Limits::DEFAULT_DELIVER_WITHIN);
+    Ok((expires_at, now.after(within).min(expires_at)))
+}
+
+/// What the request said, in one canonical order; times as given, not as computed.
+fn fingerprint(publish: &Publish) -> Fingerprint {
+    let mut said = Vec::with_capacity(256);
+    let mut field = |bytes: &[u8]| {
+        said.extend_from_slice(&(bytes.len() as u64).to_be_bytes());
+        said.extend_from_slice(bytes);
+    };
+    let content = &publish.content;
+    field(publish.app_notification_id.as_deref().unwrap_or_default().as_bytes());
+    field(publish.group.as_deref().unwrap_or_default().as_bytes());
+    field(content.raw.as_deref().unwrap_or_default());
+    if let Some(visual) = &content.visual {
+        field(visual.title.as_bytes());
+        field(visual.body.as_deref().unwrap_or_default().as_bytes());
+        field(visual.sound.as_deref().unwrap_or_default().as_bytes());
+        field(&visual.badge.map(u32::to_be_bytes).unwrap_or_default());
+    }
+    field(&[publish.platforms.bits(), publish.priority as u8]);
+    let (kind, amount) = match publish.end {
+        Lifetime::Default => (0, 0),
+        Lifetime::For(life) => (1, life.as_secs()),
+        Lifetime::Until(end) => (2, end.as_millis()),
+    };
+    field(&[kind]);
+    field(&u64::to_be_bytes(amount));
+    field(&publish.deliver_within.map_or(0, |within| within.as_secs()).to_be_bytes());
+    Fingerprint::of(&said)
+}

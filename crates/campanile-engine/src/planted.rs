@@ -1,0 +1,67 @@
+//! Bugs that can be put in on purpose, to show that the simulation finds them.
+//!
+//! Without the feature `planted-bugs` no bug can be planted: [`Planted::has`] is constantly false.
+
+/// A bug that was made somewhere by somebody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Bug {
+    /// A publish is acknowledged whether or not its append is.
+    AckBeforeDurable,
+    /// A worker commits an event's offset when its deliveries are planned, not when they are
+    /// settled.
+    CommitBeforeSettled,
+    /// The projector stores the checkpoint in a write of its own.
+    CheckpointInSecondWrite,
+    /// A worker takes a view that is behind its own position for a fresh one.
+    StaleViewAsFresh,
+    /// A repeated post is folded as if it were a new one, over a dismissal.
+    LatePostOverDismissal,
+    /// Deliveries of one item to one endpoint are not serial, and a retry is not checked again.
+    ClearOvertakenByRetry,
+    /// A worker starts with the first record of a partition, as a rebuild does.
+    ReplayThroughLivePath,
+    /// A missing group offset means the beginning.
+    MissingOffsetIsBeginning,
+}
+
+impl Bug {
+    /// Every bug there is.
+    pub const ALL: [Self; 8] = [
+        Self::AckBeforeDurable,
+        Self::CommitBeforeSettled,
+        Self::CheckpointInSecondWrite,
+        Self::StaleViewAsFresh,
+        Self::LatePostOverDismissal,
+        Self::ClearOvertakenByRetry,
+        Self::ReplayThroughLivePath,
+        Self::MissingOffsetIsBeginning,
+    ];
+}
+
+/// Which bug is planted, if any.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Planted {
+    #[cfg(feature = "planted-bugs")]
+    bug: Option<Bug>,
+}
+
+impl Planted {
+    /// Plants `bug`.
+    #[cfg(feature = "planted-bugs")]
+    #[must_use]
+    pub const fn bug(bug: Bug) -> Self {
+        Self { bug: Some(bug) }
+    }
+
+    /// Whether `bug` is planted.
+    #[must_use]
+    pub fn has(self, bug: Bug) -> bool {
+        #[cfg(feature = "planted-bugs")]
+        return self.bug == Some(bug);
+        #[cfg(not(feature = "planted-bugs"))]
+        {
+            let _ = bug;
+            false
+        }
+    }
+}

@@ -1,0 +1,317 @@
+//! The projector: folds the log into the projection.
+//!
+//! One projector folds one stream. The checkpoint in the projection is the truth about how far the
+//! fold is; the group's progress only gives out partitions and says when there is something to do.
+//! State and checkpoint are one write, so a crash repeats a step, and the fold ignores what it has
+//! seen.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use campanile_core::port::{
+    AgendaWrite, Applied, Claim, Epoch, EventLog, GroupEvent, GroupName, GroupReader, PieceKey,
+    PieceWrite, Progress, Projection, ProjectionError, ReadError, ReadLimit, Record, RecordRef,
+    Stream, Write,
+};
+use campanile_core::{Offset, Partition, Position, Recorded, Timestamp, touches};
+use campanile_proto::codec;
+
+use crate::pieces::{Pieces, keep_until};
+use crate::planted::{Bug, Planted};
+use crate::tasks::{Shutdown, sleep};
+use crate::telemetry::Telemetry;
+
+/// Records folded in one write at most.
+const STEP: usize = 512;
+/// Bytes read at once to close a gap.
+const READ_BYTES: usize = 4 << 20;
+/// The wait before a projection that failed is asked again.
+const RETRY: Duration = Duration::from_millis(100);
+
+/// Folds one stream into the projection.
+#[derive(Debug)]
+pub struct Projector {
+    lanes: BTreeMap<Partition, Lane>,
+    parts: Parts,
+}
+
+/// What a projector works with.
+#[derive(Clone)]
+pub struct Parts {
+    /// The stream that is folded.
+    pub log: Arc<dyn EventLog>,
+    /// Which stream that is.
+    pub stream: Stream,
+    /// Where the fold is kept.
+    pub projection: Arc<dyn Projection>,
+    /// The group that shares out the partitions.
+    pub group: GroupName,
+    /// The counters.
+    pub telemetry: Arc<Telemetry>,
+    /// For tests of the tests.
+    pub planted: Planted,
+}
+
+impl std::fmt::Debug for Parts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("projector::Parts").field("stream", &self.stream).finish_non_exhaustive()
+    }
+}
+
+/// The fold of one partition.
+#[derive(Clone, Copy, Debug)]
+struct Lane {
+    epoch: Epoch,
+    next: Offset,
+}
+
+impl Projector {
+    /// A projector that owns no partition yet.
+    #[must_use]
+    pub const fn new(parts: Parts) -> Self {
+        Self { lanes: BTreeMap::new(), parts }
+    }
+
+    /// Folds until shutdown.
+    ///
+    /// # Errors
+    /// [`ReadError`] if the log is damaged, the group is missing or the checkpoint is not in the
+    /// log any more: a human must look.
+    pub async fn run(mut self, mut shutdown: Shutdown) -> Result<(), ReadError> {
+        let mut reader = self.parts.log.join(&self.parts.group).await?;
+        loop {
+            let event = tokio::select! {
+                biased;
+                () = shutdown.begun() => return Ok(()),
+                event = reader.next() => event,
+            };
+            match event {
+                Ok(event) => self.on_event(event, reader.as_mut()).await?,
+                Err(ReadError::Unavailable { reason }) => {
+                    tracing::warn!(%reason, "log unavailable");
+                    sleep(RETRY).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn on_event(
+        &mut self,
+        event: GroupEvent,
+        reader: &mut dyn GroupReader,
+    ) -> Result<(), ReadError> {
+        match event {
+            GroupEvent::Assigned { progress } => self.claim(progress.partition).await,
+            GroupEvent::Records { partition, records } => {
+                self.fold(partition, &records).await?;
+                self.commit(partition, reader).await;
+                Ok(())
+            }
+            GroupEvent::Revoking { partition, .. } => {
+                self.commit(partition, reader).await;
+                Ok(())
+            }
+            GroupEvent::Lost(partition) => {
+                self.lanes.remove(&partition);
+                Ok(())
+            }
+        }
+    }
+
+    /// The group's progress is a hint: losing it costs nothing, so a failure is only worth a log
+    /// line.
+    async fn commit(&self, partition: Partition, reader: &mut dyn GroupReader) {
+        let Some(lane) = self.lanes.get(&partition) else { return };
+        if let Err(error) = reader.commit(&[Progress::from(partition, lane.next)]).await {
+            tracing::debug!(%error, "projector progress not committed");
+        }
+    }
+
+    /// Becomes the writer of `partition`.
+    async fn claim(&mut self, partition: Partition) -> Result<(), ReadError> {
+        loop {
+            match self.parts.projection.claim(partition, self.parts.stream).await {
+                Ok(Claim { epoch, next }) => {
+                    self.lanes.insert(partition, Lane { epoch, next });
+                    return Ok(());
+                }
+                Err(error) => self.pause(&error).await?,
+            }
+        }
+    }
+
+    /// Folds records of an assigned partition, after whatever lies between the checkpoint and
+    /// them.
+    async fn fold(&mut self, partition: Partition, records: &[Record]) -> Result<(), ReadError> {
+        let Some(first) = records.first().map(|record| record.offset) else { return Ok(()) };
+        while let Some(lane) = self.lanes.get(&partition).copied().filter(|lane| lane.next < first)
+        {
+            let limit = ReadLimit { records: STEP, bytes: READ_BYTES };
+            let gap = self.parts.log.read(partition, lane.next, limit).await?;
+            let before: Vec<_> = gap.records.into_iter().filter(|r| r.offset < first).collect();
+            let to = gap.next.min(first);
+            self.step(partition, &before, to).await?;
+        }
+        for step in records.chunks(STEP) {
+            let to = step.last().map_or(first, |record| record.offset.next());
+            self.step(partition, step, to).await?;
+        }
+        Ok(())
+    }
+
+    /// Folds the records from the checkpoint on, which moves to `to`.
+    async fn step(
+        &mut self,
+        partition: Partition,
+        records: &[Record],
+        to: Offset,
+    ) -> Result<(), ReadError> {
+        while let Some(lane) = self.lanes.get(&partition).copied().filter(|lane| lane.next < to) {
+            let fresh: Vec<_> =
+                records.iter().filter(|record| record.offset >= lane.next).collect();
+            let applied = match self.prepare(partition, lane, &fresh, to).await {
+                Ok(write) => self.apply(write).await,
+                Err(error) => Err(error),
+            };
+            match applied {
+                Ok(Applied::Applied) => {
+                    self.lanes.insert(partition, Lane { next: to, ..lane });
+                }
+                Ok(Applied::Fenced | Applied::Gap(_)) => self.claim(partition).await?,
+                Err(error) => {
+                    self.pause(&error).await?;
+                    self.claim(partition).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn apply(&self, mut write: Write) -> Result<Applied, ProjectionError> {
+        if self.parts.planted.has(Bug::CheckpointInSecondWrite) {
+            let mut checkpoint = write.clone();
+            (checkpoint.pieces, checkpoint.agenda, checkpoint.history) = Default::default();
+            write.to = write.from;
+            self.parts.projection.apply(write).await?;
+            return self.parts.projection.apply(checkpoint).await;
+        }
+        self.parts.projection.apply(write).await
+    }
+
+    async fn prepare(
+        &self,
+        partition: Partition,
+        lane: Lane,
+        records: &[&Record],
+        to: Offset,
+    ) -> Result<Write, ProjectionError> {
+        let mut write = Write {
+            partition,
+            stream: self.parts.stream,
+            epoch: lane.epoch,
+            from: lane.next,
+            to,
+            time: records.last().map_or(Timestamp::ZERO, |record| record.time),
+            pieces: Vec::new(),
+            agenda: Vec::new(),
+            history: Vec::new(),
+        };
+        match self.parts.stream {
+            Stream::Events => self.prepare_events(records, &mut write).await?,
+            Stream::Receipts => self.prepare_receipts(records, &mut write),
+        }
+        Ok(write)
+    }
+
+    async fn prepare_events(
+        &self,
+        records: &[&Record],
+        write: &mut Write,
+    ) -> Result<(), ProjectionError> {
+        let generation = self.parts.log.identity().generation;
+        let position = |offset| Position { generation, partition: write.partition, offset };
+        let events: Vec<_> = records
+            .iter()
+            .filter_map(|record| decode(record, position(record.offset), &self.parts.telemetry))
+            .collect();
+        let mut keys: Vec<_> =
+            events.iter().flat_map(|event| touches(event.fact.user, &event.fact.event)).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        let views = self.parts.projection.view(write.partition, &keys).await?;
+        let mut pieces = Pieces::new(self.parts.planted);
+        keys.iter().zip(views.pieces).for_each(|(key, piece)| pieces.put(*key, piece));
+        let mut changed: Vec<PieceKey> = Vec::new();
+        for event in &events {
+            let (app, user) = (&event.fact.app, event.fact.user);
+            let (changes, keys) = pieces.fold(event);
+            changed.extend(keys);
+            let agenda = changes.agenda.into_iter();
+            let agenda = agenda.map(|change| AgendaWrite { app: app.clone(), user, change });
+            write.agenda.extend(agenda);
+            let offset = event.position.offset;
+            let found_at = RecordRef { stream: Stream::Events, offset };
+            write.history.push((user, event.fact.event.item(), found_at));
+        }
+        changed.sort_unstable();
+        changed.dedup();
+        write.pieces = changed
+            .into_iter()
+            .filter_map(|key| {
+                let piece = pieces.get(&key)?.clone();
+                let keep_until = keep_until(&piece);
+                Some(PieceWrite { key, piece, keep_until })
+            })
+            .collect();
+        self.parts.telemetry.projector_events.add(events.len());
+        Ok(())
+    }
+
+    fn prepare_receipts(&self, records: &[&Record], write: &mut Write) {
+        for record in records {
+            match codec::decode_receipt(&record.body) {
+                Ok(receipt) => {
+                    let found_at = RecordRef { stream: Stream::Receipts, offset: record.offset };
+                    write.history.push((receipt.user, Some(receipt.item), found_at));
+                }
+                Err(error) => report_undecodable(record.offset, &error, &self.parts.telemetry),
+            }
+        }
+        self.parts.telemetry.projector_receipts.add(records.len());
+    }
+
+    /// A projection of another log must not be waited for.
+    async fn pause(&self, error: &ProjectionError) -> Result<(), ReadError> {
+        if matches!(error, ProjectionError::OtherLog | ProjectionError::Damaged { .. }) {
+            let place = "projection".to_owned();
+            return Err(ReadError::Damaged { place, reason: error.to_string() });
+        }
+        self.parts.telemetry.projector_waits.add(1);
+        tracing::warn!(%error, "projection unavailable");
+        sleep(RETRY).await;
+        Ok(())
+    }
+}
+
+/// Opens a record; one that cannot be opened is counted, told and passed over, because the log
+/// keeps it and a later version can read it again.
+pub(crate) fn decode(
+    record: &Record,
+    position: Position,
+    telemetry: &Telemetry,
+) -> Option<Recorded> {
+    match codec::decode_fact(&record.body) {
+        Ok(fact) => Some(Recorded { position, time: record.time, fact }),
+        Err(error) => {
+            report_undecodable(record.offset, &error, telemetry);
+            None
+        }
+    }
+}
+
+fn report_undecodable(offset: Offset, error: &codec::DecodeError, telemetry: &Telemetry) {
+    telemetry.undecodable.add(1);
+    tracing::error!(%offset, %error, "record passed over");
+}
