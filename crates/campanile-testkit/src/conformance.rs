@@ -14,14 +14,21 @@
 
 pub mod append;
 mod bench;
+pub mod feed;
 pub mod group;
 mod member;
+mod model;
+pub mod projection;
+pub mod query;
+pub mod random;
 pub mod read;
 pub mod rebalance;
+mod writer;
 
 use std::time::Duration;
 
 pub use bench::{LogFactory, LogSetup, OpenLog};
+pub use writer::{OpenProjection, ProjectionFactory};
 
 /// How long one check may take.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -129,6 +136,62 @@ macro_rules! group_conformance {
                 every_record_reaches_somebody,
             ]
         );
+    };
+}
+
+/// Runs the suites of the projection as tests of the calling module:
+/// `projection_conformance!(factory)`, where `factory` is an expression that makes a
+/// [`ProjectionFactory`].
+#[macro_export]
+macro_rules! projection_conformance {
+    ($factory:expr) => {
+        $crate::conformance_tests!(
+            projection,
+            $factory,
+            [
+                the_first_claim_starts_at_zero,
+                what_is_not_built_is_an_error,
+                a_write_needs_a_claim,
+                a_later_claim_fences_the_earlier,
+                a_claim_fences_nobody_else,
+                a_gap_is_answered_with_the_checkpoint,
+                what_is_not_applied_leaves_no_trace,
+                a_write_is_stored_whole,
+                receipts_do_not_move_the_events,
+                a_restart_loses_whole_writes_at_most,
+                another_log_is_refused,
+            ]
+        );
+        $crate::conformance_tests!(
+            query,
+            $factory,
+            [
+                view_answers_a_piece_per_key,
+                a_view_sees_one_instant,
+                items_are_listed_by_their_latest_change,
+                items_are_those_of_the_user,
+                history_is_in_log_order,
+                due_answers_the_earliest_first,
+                agenda_changes_count_in_order,
+                pieces_are_kept_as_long_as_asked,
+                receipts_drop_nothing,
+            ]
+        );
+        $crate::conformance_tests!(
+            feed,
+            $factory,
+            [
+                a_change_is_told_once_it_is_visible,
+                each_user_is_told_once,
+                only_folded_events_of_the_partition_are_told,
+                a_slow_reader_lags_and_goes_on,
+                a_dropped_wait_loses_no_change,
+            ]
+        );
+        #[test]
+        fn random_folds_match_the_model() {
+            $crate::conformance::random::random_folds_match_the_model(&$factory);
+        }
     };
 }
 

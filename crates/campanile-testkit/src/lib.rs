@@ -2,6 +2,12 @@
 //!
 //! - [`memory`]: every port in memory, the executable specification of its contract.
 //! - [`conformance`]: the contracts as suites of tests, which every adapter runs.
+//! - [`scenario`]: given, when, then for the rules of the core, and [`strategy`], random histories
+//!   for property tests of them.
 
 pub mod conformance;
 pub mod memory;
+pub mod scenario;
+pub mod strategy;
+pub mod vocabulary;
+pub mod world;

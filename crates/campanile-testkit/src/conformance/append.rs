@@ -14,11 +14,10 @@ use bytes::Bytes;
 use campanile_core::port::{AppendError, Entropy, NewRecord, Record};
 use campanile_core::{Partition, Timestamp};
 
-use super::bench::{
-    ALL, Bench, LogFactory, LogSetup, PARTITIONS, START, bodies, position, record, user,
-};
+use super::bench::{ALL, Bench, LogFactory, LogSetup, PARTITIONS, bodies, position, record};
 use super::soon;
 use crate::memory::SeededEntropy;
+use crate::vocabulary::{START, user};
 
 /// `append` answers once per record, in order, each for itself.
 pub async fn append_answers_once_per_record_in_order(factory: &impl LogFactory) {

@@ -7,9 +7,10 @@ use bytes::Bytes;
 use campanile_core::port::{
     AppendError, EventLog, GroupName, LogAdmin, NewRecord, ReadLimit, Record, StartAt,
 };
-use campanile_core::{Offset, Partition, Position, Timestamp, UserRef};
+use campanile_core::{Offset, Partition, Position};
 
 use crate::memory::ManualClock;
+use crate::vocabulary::{START, user};
 
 /// How a log under test is to be made.
 #[derive(Clone, Debug)]
@@ -50,9 +51,6 @@ pub trait OpenLog: Send + Sync {
     /// Its administration.
     fn admin(&self) -> &dyn LogAdmin;
 }
-
-/// When the clock of every check starts.
-pub(super) const START: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 
 /// How many partitions the logs of the checks have.
 pub(super) const PARTITIONS: u16 = 4;
@@ -120,14 +118,6 @@ impl<'factory, F: LogFactory> Bench<'factory, F> {
         self.admin().create_group(&group, StartAt::Beginning).await.unwrap();
         group
     }
-}
-
-/// A user whose records belong in the partition.
-pub(super) fn user(partition: u16) -> UserRef {
-    let [high, low] = partition.to_be_bytes();
-    let mut bytes = [0x55; 16];
-    (bytes[0], bytes[1]) = (high, low);
-    UserRef::from_bytes(bytes)
 }
 
 /// A record for the partition.
