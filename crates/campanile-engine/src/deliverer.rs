@@ -27,14 +27,15 @@ use campanile_core::port::{
     ProjectionError, Pusher, ReadError, RouteDown, Slot, Views,
 };
 use campanile_core::{
-    Offset, Outcome, Partition, Platform, RegistrationId, RetryPolicy, Route, Tick, Timestamp,
+    EndpointId, Offset, Outcome, Partition, Platform, RegistrationId, RetryPolicy, Route, Tick,
+    Timestamp,
 };
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
 
 use self::intake::Intake;
 use self::lanes::{LaneKey, Lanes};
-use self::outbox::Outbox;
+use self::outbox::{Done, Outbox};
 use self::routes::Routes;
 use crate::planted::{Bug, Planted};
 use crate::tasks::{Shutdown, sleep};
@@ -122,7 +123,10 @@ pub struct Deliverer {
     uncommitted_since: Option<Tick>,
     is_paused: bool,
     is_draining: bool,
-    jobs_seen: u64,
+    /// Endpoints that a platform knows no more, until the event that retires them is read.
+    condemned: BTreeMap<(EndpointId, RegistrationId), Partition>,
+    /// Numbers assignments, reads of state and attempts.
+    numbers: u64,
 }
 
 impl std::fmt::Debug for Deliverer {
@@ -134,10 +138,24 @@ impl std::fmt::Debug for Deliverer {
 /// What a deliverer waits for.
 enum Wake {
     Group(Result<GroupEvent, ReadError>),
-    Loaded { partition: Partition, load: u64, keys: Vec<PieceKey>, views: Views },
-    Room { route: Route, slot: Result<Box<dyn Slot>, RouteDown> },
-    Sent { lane: LaneKey, route: Route, registration: RegistrationId, outcome: Outcome },
-    Written(Vec<(Partition, Offset)>),
+    Loaded {
+        partition: Partition,
+        load: u64,
+        keys: Vec<PieceKey>,
+        views: Views,
+    },
+    Room {
+        route: Route,
+        slot: Result<Box<dyn Slot>, RouteDown>,
+    },
+    Sent {
+        lane: LaneKey,
+        attempt: u64,
+        route: Route,
+        registration: RegistrationId,
+        outcome: Outcome,
+    },
+    Written(Vec<Done>),
     Timer,
     Shutdown,
 }
@@ -159,7 +177,8 @@ impl Deliverer {
             uncommitted_since: None,
             is_paused: false,
             is_draining: false,
-            jobs_seen: 0,
+            condemned: BTreeMap::new(),
+            numbers: 0,
         }
     }
 
@@ -177,8 +196,8 @@ impl Deliverer {
                     self.on_loaded(partition, load, &keys, views);
                 }
                 Wake::Room { route, slot } => self.on_room(&route, slot, reader.as_ref()),
-                Wake::Sent { lane, route, registration, outcome } => {
-                    self.on_sent(lane, &route, registration, &outcome);
+                Wake::Sent { lane, attempt, route, registration, outcome } => {
+                    self.on_sent(lane, attempt, &route, registration, &outcome);
                 }
                 Wake::Written(settled) => self.on_written(&settled),
                 Wake::Timer => self.on_timer(),
@@ -256,6 +275,7 @@ impl Deliverer {
         self.lanes.drop_partition(partition);
         self.outbox.drop_partition(partition);
         self.uncommitted.remove(&partition);
+        self.condemned.retain(|_, of| *of != partition);
     }
 
     fn now(&self) -> (Timestamp, Tick) {

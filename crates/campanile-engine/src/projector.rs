@@ -103,7 +103,10 @@ impl Projector {
         reader: &mut dyn GroupReader,
     ) -> Result<(), ReadError> {
         match event {
-            GroupEvent::Assigned { progress } => self.claim(progress.partition).await,
+            GroupEvent::Assigned { progress } => {
+                self.claim(progress.partition).await?;
+                self.close_gap(progress.partition, progress.next).await
+            }
             GroupEvent::Records { partition, records } => {
                 self.fold(partition, &records).await?;
                 self.commit(partition, reader).await;
@@ -134,6 +137,7 @@ impl Projector {
         loop {
             match self.parts.projection.claim(partition, self.parts.stream).await {
                 Ok(Claim { epoch, next }) => {
+                    self.check(partition, next).await?;
                     self.lanes.insert(partition, Lane { epoch, next });
                     return Ok(());
                 }
@@ -142,10 +146,31 @@ impl Projector {
         }
     }
 
+    /// A checkpoint past the tail belongs to a log that lost its end; what was folded from there
+    /// must not be served.
+    async fn check(&self, partition: Partition, next: Offset) -> Result<(), ReadError> {
+        let tail = self.parts.log.bounds(partition).await?.end;
+        if next <= tail {
+            return Ok(());
+        }
+        let reason = format!("checkpoint {next} is past the tail {tail}; rebuild it");
+        Err(ReadError::Damaged { place: format!("projection of partition {partition}"), reason })
+    }
+
     /// Folds records of an assigned partition, after whatever lies between the checkpoint and
     /// them.
     async fn fold(&mut self, partition: Partition, records: &[Record]) -> Result<(), ReadError> {
         let Some(first) = records.first().map(|record| record.offset) else { return Ok(()) };
+        self.close_gap(partition, first).await?;
+        for step in records.chunks(STEP) {
+            let to = step.last().map_or(first, |record| record.offset.next());
+            self.step(partition, step, to).await?;
+        }
+        Ok(())
+    }
+
+    /// Folds what lies between the checkpoint and `first`.
+    async fn close_gap(&mut self, partition: Partition, first: Offset) -> Result<(), ReadError> {
         while let Some(lane) = self.lanes.get(&partition).copied().filter(|lane| lane.next < first)
         {
             let limit = ReadLimit { records: STEP, bytes: READ_BYTES };
@@ -153,10 +178,6 @@ impl Projector {
             let before: Vec<_> = gap.records.into_iter().filter(|r| r.offset < first).collect();
             let to = gap.next.min(first);
             self.step(partition, &before, to).await?;
-        }
-        for step in records.chunks(STEP) {
-            let to = step.last().map_or(first, |record| record.offset.next());
-            self.step(partition, step, to).await?;
         }
         Ok(())
     }

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use campanile_core::port::{GroupReader, RouteDown, Slot};
-use campanile_core::{Route, compose, still_due};
+use campanile_core::{Endpoint, Item, Route, Suppression, compose, still_due};
 
-use super::lanes::{LaneKey, Step};
+use super::lanes::{Job, LaneKey, Step};
 use super::{Deliverer, Wake};
 use crate::planted::Bug;
 
@@ -17,24 +17,14 @@ impl Deliverer {
     /// do not matter any more are settled on the way.
     pub(super) fn advance(&mut self, lane: LaneKey) {
         while let Some((job, Step::Idle)) = self.lanes.first(&lane) {
-            let (now, tick) = (self.parts.clock.now(), self.parts.clock.tick());
-            let Some(intake) = self.partitions.get(&job.partition) else { return };
-            let (reach, id) = (intake.view.reach(job.user), job.delivery.item);
-            let item = intake.view.item(job.user, id);
-            let route = match still_due(reach, item, &job.delivery, now) {
-                Ok(endpoint) => endpoint.address.route(&job.app),
-                Err(why) if self.skips_check(job.attempts) => {
-                    let Some(endpoint) = reach.endpoints.get(&job.delivery.endpoint) else {
-                        self.suppress(&lane, why);
-                        continue;
-                    };
-                    endpoint.address.route(&job.app)
-                }
+            let route = match self.due(job) {
+                Ok((endpoint, _)) => endpoint.address.route(&job.app),
                 Err(why) => {
                     self.suppress(&lane, why);
                     continue;
                 }
             };
+            let tick = self.parts.clock.tick();
             if let Some(held) = self.routes.held(&route, tick) {
                 self.park(&lane, held.until, held.reason, held.hold);
                 continue;
@@ -47,8 +37,30 @@ impl Deliverer {
         }
     }
 
-    fn skips_check(&self, attempts: u32) -> bool {
-        attempts > 0 && self.parts.planted.has(Bug::ClearOvertakenByRetry)
+    /// A later delivery queued up behind the first job of a lane. If that waits for its next
+    /// attempt and does not matter any more, nobody waits for it; otherwise its wait is kept.
+    pub(super) fn recheck(&mut self, lane: LaneKey) {
+        let Some((job, Step::Waiting(_))) = self.lanes.first(&lane) else { return };
+        if let Err(why) = self.due(job) {
+            self.suppress(&lane, why);
+        }
+    }
+
+    /// Whether a job still matters, by the newest state the worker has.
+    fn due(&self, job: &Job) -> Result<(&Endpoint, &Item), Suppression> {
+        let intake = self.partitions.get(&job.partition).ok_or(Suppression::EndpointGone)?;
+        let reach = intake.view.reach(job.user);
+        let item = intake.view.item(job.user, job.delivery.item);
+        let due = still_due(reach, item, &job.delivery, self.parts.clock.now());
+        let skips_check = job.attempts > 0 && self.parts.planted.has(Bug::ClearOvertakenByRetry);
+        let endpoint = match (due, reach.endpoints.get(&job.delivery.endpoint)) {
+            (Err(_), Some(endpoint)) if skips_check => endpoint,
+            (due, _) => due?,
+        };
+        if self.condemned.contains_key(&(job.delivery.endpoint, endpoint.registration)) {
+            return Err(Suppression::EndpointGone);
+        }
+        Ok((endpoint, item.ok_or(Suppression::Expired)?))
     }
 
     pub(super) fn ask_for_room(&mut self, route: &Route) {
@@ -85,7 +97,7 @@ impl Deliverer {
     }
 
     fn send_next(&mut self, route: &Route, slot: Box<dyn Slot>, reader: &dyn GroupReader) {
-        let (now, tick) = (self.parts.clock.now(), self.parts.clock.tick());
+        let tick = self.parts.clock.tick();
         while let Some(lane) = self.routes.get(route).ready.pop_front() {
             let Some((job, Step::Ready)) = self.lanes.first(&lane) else { continue };
             let Some(intake) = self.partitions.get(&job.partition) else { continue };
@@ -95,39 +107,31 @@ impl Deliverer {
                 self.lanes.wait(lane, tick.after(NOT_NOW));
                 continue;
             }
-            let (reach, id) = (intake.view.reach(job.user), job.delivery.item);
-            let item = intake.view.item(job.user, id);
-            let due = match still_due(reach, item, &job.delivery, now) {
-                Err(_) if self.skips_check(job.attempts) => {
-                    reach.endpoints.get(&job.delivery.endpoint).ok_or(None)
-                }
-                due => due.map_err(Some),
-            };
-            let (endpoint, item) = match (due, item) {
-                (Ok(endpoint), Some(item)) if endpoint.address.route(&job.app) == *route => {
-                    (endpoint, item)
-                }
-                (Err(Some(why)), _) => {
+            let (endpoint, item) = match self.due(job) {
+                Ok((endpoint, item)) => (endpoint, item),
+                Err(why) => {
                     self.suppress(&lane, why);
                     self.advance(lane);
                     continue;
                 }
-                // The address moved to another route, or there is nothing to check against.
-                _ => {
-                    self.lanes.wait(lane, tick);
-                    continue;
-                }
             };
+            if endpoint.address.route(&job.app) != *route {
+                // The address moved to another route since it was made ready.
+                self.lanes.wait(lane, tick);
+                continue;
+            }
             let push = compose(item, &job.delivery, endpoint.address.clone());
             let (registration, route) = (endpoint.registration, route.clone());
+            self.numbers += 1;
+            let attempt = self.numbers;
             if let Some(lane) = self.lanes.get_mut(&lane) {
-                lane.step = Step::InFlight;
+                lane.step = Step::InFlight { attempt };
                 lane.jobs.iter_mut().take(1).for_each(|job| job.attempts += 1);
             }
             self.parts.telemetry.deliverer_attempts.add(1);
             self.in_flight.push(Box::pin(async move {
                 let outcome = slot.send(push).await;
-                Wake::Sent { lane, route, registration, outcome }
+                Wake::Sent { lane, attempt, route, registration, outcome }
             }));
             return;
         }

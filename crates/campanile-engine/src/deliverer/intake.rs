@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use campanile_core::port::{PieceKey, Progress, ReadError, ReadLimit, Record, Views};
-use campanile_core::{Delivery, Offset, Partition, Position, Recorded, plan};
+use campanile_core::{Delivery, Event, Offset, Partition, Position, Recorded, plan};
 
 use super::lanes::Job;
 use super::progress::Tracker;
@@ -14,13 +14,15 @@ use crate::planted::Bug;
 use crate::projector::decode;
 
 /// Batches of a partition that wait while the state for the first is read.
-const BATCHES: usize = 4;
+const BATCHES: usize = 2;
 
 /// A partition in a worker's hands.
 #[derive(Debug)]
 pub(crate) struct Intake {
     pub(crate) view: View,
     pub(crate) tracker: Tracker,
+    /// Which assignment of the partition this is.
+    pub(crate) assignment: u64,
     pub(crate) is_revoking: bool,
     pub(crate) is_paused: bool,
     waiting: VecDeque<Batch>,
@@ -37,10 +39,11 @@ struct Batch {
 }
 
 impl Intake {
-    fn new(view: View, progress: Progress) -> Self {
+    fn new(view: View, progress: Progress, assignment: u64) -> Self {
         Self {
             view,
             tracker: Tracker::new(progress),
+            assignment,
             is_revoking: false,
             is_paused: false,
             waiting: VecDeque::new(),
@@ -60,17 +63,19 @@ impl Deliverer {
         let (platform, planted) = (self.parts.config.platform, self.parts.planted);
         let partition = progress.partition;
         self.forget(partition);
+        self.numbers += 1;
+        let assignment = self.numbers;
         if planted.has(Bug::ReplayThroughLivePath) {
             let limit = ReadLimit { records: 100_000, bytes: usize::MAX };
             let all = self.parts.events.read(partition, Offset(0), limit).await?;
             let view = View::new(platform, Offset(0), planted);
             let replay = Progress::from(partition, Offset(0));
-            self.partitions.insert(partition, Intake::new(view, replay));
+            self.partitions.insert(partition, Intake::new(view, replay, assignment));
             self.take_in(partition, all.records);
             return Ok(());
         }
         let view = View::new(platform, progress.next, planted);
-        self.partitions.insert(partition, Intake::new(view, progress));
+        self.partitions.insert(partition, Intake::new(view, progress, assignment));
         Ok(())
     }
 
@@ -132,8 +137,8 @@ impl Deliverer {
     }
 
     fn load(&mut self, partition: Partition, missing: Vec<PieceKey>) {
-        self.jobs_seen += 1;
-        let number = self.jobs_seen;
+        self.numbers += 1;
+        let number = self.numbers;
         let Some(intake) = self.partitions.get_mut(&partition) else { return };
         intake.loading = Some(number);
         let load = load(self.parts.clone(), partition, missing, intake.view.needs());
@@ -147,6 +152,11 @@ impl Deliverer {
         let Some(intake) = self.partitions.get_mut(&partition) else { return };
         let (user, offset) = (event.fact.user, event.position.offset);
         intake.view.fold(event);
+        if let Event::EndpointRetired { endpoint, registration: Some(registration), .. } =
+            &event.fact.event
+        {
+            self.condemned.remove(&(*endpoint, *registration));
+        }
         if intake.tracker.was_finished(offset) {
             intake.tracker.read(offset, 0);
             return;
@@ -164,7 +174,9 @@ impl Deliverer {
     }
 
     fn enqueue(&mut self, partition: Partition, event: &Recorded, delivery: Delivery) {
+        let Some(intake) = self.partitions.get(&partition) else { return };
         let job = Job {
+            assignment: intake.assignment,
             attempts: delivery.attempts,
             app: event.fact.app.clone(),
             user: event.fact.user,
@@ -172,12 +184,12 @@ impl Deliverer {
             record: event.position.offset,
             delivery,
         };
-        self.jobs_seen += 1;
+        self.numbers += 1;
         let serial = !self.parts.planted.has(Bug::ClearOvertakenByRetry);
-        let number = if serial { 0 } else { self.jobs_seen };
+        let number = if serial { 0 } else { self.numbers };
         let lane = (job.delivery.endpoint, job.delivery.item, number);
         if self.lanes.push(lane, job.clone()) {
-            self.lanes.wake_early(&lane);
+            self.recheck(lane);
             self.advance(lane);
         } else {
             self.outbox.absorbed(&job);

@@ -3,7 +3,7 @@
 //! A clear must not overtake the retry of the post it clears, so a lane's next delivery starts
 //! only when the one before is settled.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 
 use campanile_core::port::PieceKey;
 use campanile_core::{
@@ -19,14 +19,15 @@ pub(crate) struct Job {
     pub(crate) app: AppId,
     pub(crate) user: UserRef,
     pub(crate) partition: Partition,
+    /// Which assignment of the partition it belongs to.
+    pub(crate) assignment: u64,
     /// The event whose progress waits for it: the cause, or the agenda entry that came due.
     pub(crate) record: Offset,
     /// Attempts made, those before it was parked included.
     pub(crate) attempts: u32,
 }
 
-/// Names a lane. The number tells jobs of the same delivery apart where lanes are not serial on
-/// purpose.
+/// Names a lane. The number is 0, unless lanes are not serial on purpose.
 pub(crate) type LaneKey = (EndpointId, NotificationId, u64);
 
 /// What the first job of a lane is doing.
@@ -37,7 +38,10 @@ pub(crate) enum Step {
     /// Waiting for room on its route.
     Ready,
     /// Being sent.
-    InFlight,
+    InFlight {
+        /// Which attempt: an answer to another one is not for this job.
+        attempt: u64,
+    },
     /// Waiting for its next attempt.
     Waiting(Tick),
 }
@@ -124,14 +128,6 @@ impl Lanes {
         woken
     }
 
-    /// Wakes a lane whose first job is waiting, because it may not matter any more.
-    pub(crate) fn wake_early(&mut self, key: &LaneKey) {
-        if let Some((_, Step::Waiting(until))) = self.first(key) {
-            self.retries.remove(&(until, *key));
-            self.set_idle(key);
-        }
-    }
-
     /// Forgets every job of a partition.
     pub(crate) fn drop_partition(&mut self, partition: Partition) {
         self.lanes
@@ -151,15 +147,10 @@ impl Lanes {
             .collect()
     }
 
-    /// How many jobs are being sent, by partition.
-    pub(crate) fn in_flight(&self) -> BTreeMap<Partition, usize> {
-        let mut counts = BTreeMap::new();
-        for lane in self.lanes.values().filter(|lane| lane.step == Step::InFlight) {
-            if let Some(job) = lane.jobs.front() {
-                *counts.entry(job.partition).or_default() += 1;
-            }
-        }
-        counts
+    /// How many jobs are being sent.
+    pub(crate) fn in_flight(&self) -> usize {
+        let sending = |lane: &&Lane| matches!(lane.step, Step::InFlight { .. });
+        self.lanes.values().filter(sending).count()
     }
 
     fn set_idle(&mut self, key: &LaneKey) {

@@ -27,14 +27,21 @@ pub(crate) struct Putoff {
     pub(crate) hold: Option<HoldReason>,
 }
 
+/// One settled delivery, and the event whose progress waits for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Done {
+    pub(crate) partition: Partition,
+    pub(crate) assignment: u64,
+    pub(crate) record: Offset,
+}
+
 /// What is settled and not written down yet.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     receipts: BTreeMap<(Partition, Offset), Receipt>,
     parked: BTreeMap<(Partition, Offset, Putoff), (Fact, Parked)>,
     retired: Vec<Fact>,
-    /// The events whose progress waits, one entry per delivery.
-    settled: Vec<(Partition, Offset)>,
+    settled: Vec<Done>,
 }
 
 impl Outbox {
@@ -45,7 +52,7 @@ impl Outbox {
 
     /// A delivery that needs no receipt, because another stands for it.
     pub(crate) fn absorbed(&mut self, job: &Job) {
-        self.settled.push((job.partition, job.record));
+        self.settled.push(done(job));
     }
 
     /// A delivery that ended.
@@ -60,7 +67,7 @@ impl Outbox {
                 settled: Vec::new(),
             });
         receipt.settled.push(settled);
-        self.settled.push((job.partition, job.record));
+        self.settled.push(done(job));
     }
 
     /// A delivery that goes on the agenda.
@@ -82,7 +89,7 @@ impl Outbox {
             (fact(job, Event::DeliveriesParked(event.clone())), event)
         });
         event.deliveries.push(parked);
-        self.settled.push((job.partition, job.record));
+        self.settled.push(done(job));
     }
 
     /// An endpoint that a platform knows no more.
@@ -94,7 +101,7 @@ impl Outbox {
     pub(crate) fn drop_partition(&mut self, gone: Partition) {
         self.receipts.retain(|(partition, _), _| *partition != gone);
         self.parked.retain(|(partition, ..), _| *partition != gone);
-        self.settled.retain(|(partition, _)| *partition != gone);
+        self.settled.retain(|done| done.partition != gone);
     }
 
     /// Takes everything, encoded, to be written.
@@ -112,6 +119,10 @@ impl Outbox {
     }
 }
 
+const fn done(job: &Job) -> Done {
+    Done { partition: job.partition, assignment: job.assignment, record: job.record }
+}
+
 fn fact(job: &Job, event: Event) -> Fact {
     Fact { app: job.app.clone(), user: job.user, cause: None, event }
 }
@@ -125,7 +136,7 @@ fn record(log: &LogIdentity, user: UserRef, body: bytes::Bytes) -> NewRecord {
 pub(crate) struct Pages {
     receipts: Vec<NewRecord>,
     events: Vec<NewRecord>,
-    settled: Vec<(Partition, Offset)>,
+    settled: Vec<Done>,
 }
 
 /// Where pages are written.
@@ -138,11 +149,7 @@ pub(crate) struct Logs {
 impl Pages {
     /// Appends until everything is durable; answers whose progress may go on. What may or may not
     /// be appended is appended again: a receipt told twice is the same receipt.
-    pub(crate) async fn write(
-        mut self,
-        logs: Logs,
-        telemetry: Arc<Telemetry>,
-    ) -> Vec<(Partition, Offset)> {
+    pub(crate) async fn write(mut self, logs: Logs, telemetry: Arc<Telemetry>) -> Vec<Done> {
         loop {
             let (events, receipts) = futures::join!(
                 append(&*logs.events, std::mem::take(&mut self.events)),

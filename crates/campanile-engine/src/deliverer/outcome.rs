@@ -16,14 +16,17 @@ impl Deliverer {
     pub(super) fn on_sent(
         &mut self,
         lane: LaneKey,
+        attempt: u64,
         route: &Route,
         registration: RegistrationId,
         outcome: &Outcome,
     ) {
         let (now, _) = self.now();
         self.routes.get(route).health.record(outcome, now);
-        let Some((job, Step::InFlight)) = self.lanes.first(&lane) else { return };
-        let job = job.clone();
+        let job = match self.lanes.first(&lane) {
+            Some((job, Step::InFlight { attempt: current })) if current == attempt => job.clone(),
+            _ => return,
+        };
         let jitter = self.jitter();
         let policy = &self.parts.config.policy;
         let health = &self.routes.get(route).health;
@@ -103,6 +106,8 @@ impl Deliverer {
     ) {
         let Some(job) = self.lanes.pop(lane) else { return };
         self.parts.telemetry.deliverer_parked.add(1);
+        // Whole seconds, so that deliveries put off together become one event.
+        let until = Timestamp::from_millis(until.as_millis().div_ceil(1000).saturating_mul(1000));
         self.outbox.parked(&job, Putoff { until, reason, hold });
     }
 
@@ -148,6 +153,7 @@ impl Deliverer {
                 let (endpoint, registration) = (job.delivery.endpoint, Some(tried));
                 let event = Event::EndpointRetired { endpoint, registration, reason };
                 self.outbox.retired(job, event);
+                self.condemned.insert((endpoint, tried), job.partition);
             }
         }
         self.end(&lane, End::AddressGone { status: *status, reason: said.clone() });

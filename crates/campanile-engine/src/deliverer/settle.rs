@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use campanile_core::port::{Flow, GroupReader};
-use campanile_core::{Offset, Partition};
 
-use super::outbox::Logs;
+use super::outbox::{Done, Logs};
 use super::{Deliverer, Wake};
 use crate::tasks::{Shutdown, sleep};
 
@@ -32,12 +31,15 @@ impl Deliverer {
         self.unwritten_since = None;
     }
 
-    pub(super) fn on_written(&mut self, settled: &[(Partition, Offset)]) {
+    /// What an earlier assignment of a partition settled says nothing about the present one,
+    /// which has read the same events again.
+    pub(super) fn on_written(&mut self, settled: &[Done]) {
         self.is_writing = false;
-        for (partition, record) in settled {
-            if let Some(intake) = self.partitions.get_mut(partition) {
-                intake.tracker.settle(*record);
-                self.uncommitted.insert(*partition);
+        for done in settled {
+            let intake = self.partitions.get_mut(&done.partition);
+            if let Some(intake) = intake.filter(|intake| intake.assignment == done.assignment) {
+                intake.tracker.settle(done.record);
+                self.uncommitted.insert(done.partition);
             }
         }
     }
@@ -92,13 +94,13 @@ impl Deliverer {
         let until = self.parts.clock.tick().after(self.parts.config.drain);
         let (_handle, mut never) = Shutdown::new();
         while self.parts.clock.tick() < until {
-            let sending: usize = self.lanes.in_flight().values().sum();
+            let sending = self.lanes.in_flight();
             if sending == 0 && self.outbox.len() == 0 && !self.is_writing {
                 break;
             }
             match self.wake(reader, &mut never).await {
-                Wake::Sent { lane, route, registration, outcome } => {
-                    self.on_sent(lane, &route, registration, &outcome);
+                Wake::Sent { lane, attempt, route, registration, outcome } => {
+                    self.on_sent(lane, attempt, &route, registration, &outcome);
                 }
                 Wake::Written(settled) => self.on_written(&settled),
                 Wake::Room { .. } | Wake::Loaded { .. } | Wake::Group(_) | Wake::Shutdown => {}

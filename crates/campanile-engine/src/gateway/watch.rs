@@ -110,24 +110,27 @@ impl Hub {
         partition: Partition,
         user: UserRef,
     ) -> Result<Subscription, ProjectionError> {
-        if !hub.partitions().contains_key(&partition) {
-            let feed = hub.projection.feed(partition).await?;
-            let mut partitions = hub.partitions();
-            partitions.entry(partition).or_insert_with(|| {
-                let pump = pump(Arc::downgrade(hub), partition, feed);
-                Pump { users: BTreeMap::new(), _task: tasks::spawn(pump) }
-            });
+        if let Some(place) = hub.place(partition, user) {
+            return Ok(place);
         }
-        let mut partitions = hub.partitions();
-        let Some(pump) = partitions.get_mut(&partition) else {
-            let reason = "the feed ended".to_owned();
-            return Err(ProjectionError::Unavailable { reason });
+        let feed = hub.projection.feed(partition).await?;
+        let pump = || Pump {
+            users: BTreeMap::new(),
+            _task: tasks::spawn(pump(Arc::downgrade(hub), partition, feed)),
         };
+        hub.partitions().entry(partition).or_insert_with(pump);
+        // Nobody can have emptied it in between but a watcher that came and went.
+        let reason = "the feed ended; watch again".to_owned();
+        hub.place(partition, user).ok_or(ProjectionError::Unavailable { reason })
+    }
+
+    fn place(self: &Arc<Self>, partition: Partition, user: UserRef) -> Option<Subscription> {
+        let mut partitions = self.partitions();
+        let pump = partitions.get_mut(&partition)?;
         let (sender, watchers) = pump.users.entry(user).or_insert_with(|| (watch::channel(0).0, 0));
         *watchers += 1;
         let wakes = sender.subscribe();
-        drop(partitions);
-        Ok(Subscription { hub: hub.clone(), partition, user, wakes })
+        Some(Subscription { hub: self.clone(), partition, user, wakes })
     }
 
     /// Wakes the watchers of these users, or all of the partition.
