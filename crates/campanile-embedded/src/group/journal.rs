@@ -1,0 +1,207 @@
+//! The progress of groups, in one file.
+//!
+//! ```text
+//! groups:  magic "CAMPGRP1" · log id 16, then entries:
+//!   length u32 · crc32c u32 · stream u8 · name length u8 · name · partitions u16
+//!   partitions × (partition u16 · next u64 · ranges u16 · ranges × (start u64 · end u64))
+//! ```
+//!
+//! Entries are appended and the later one counts. They are not synced: the process may die at any
+//! time, and a power cut loses the entries from some point on, which is progress that is made
+//! again. The file is written anew when it is opened and when it has grown long; that is synced.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::{Buf, BufMut};
+use campanile_core::port::{GroupName, Progress, Stream};
+use campanile_core::{LogIdentity, Offset, Partition};
+
+use crate::disk::{Disk, DiskFile};
+use crate::error::OpenError;
+
+/// A group's stream and name.
+pub(super) type GroupKey = (Stream, GroupName);
+
+const MAGIC: &[u8; 8] = b"CAMPGRP1";
+const HEADER: usize = 24;
+/// How long the file may grow before it is written anew.
+const LONG: u64 = 4 << 20;
+
+pub(super) struct Journal {
+    disk: Arc<dyn Disk>,
+    dir: PathBuf,
+    id: [u8; 16],
+    file: Arc<dyn DiskFile>,
+    end: u64,
+    groups: BTreeMap<GroupKey, Vec<Progress>>,
+}
+
+impl Journal {
+    /// Opens the file in `dir`, or creates it. Also answers how many bytes at its end were useless.
+    pub(super) fn open(
+        dir: &Path,
+        disk: Arc<dyn Disk>,
+        identity: &LogIdentity,
+    ) -> Result<(Self, u64), OpenError> {
+        let path = dir.join("groups");
+        let (groups, lost) = match disk.open(&path) {
+            Ok(file) => read(file.as_ref(), &path, identity)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => (BTreeMap::new(), 0),
+            Err(error) => return Err(OpenError::io("open", path)(error)),
+        };
+        if lost > 0 {
+            tracing::warn!(file = %path.display(), bytes = lost, "the latest progress was lost");
+        }
+        let (file, end) = write(disk.as_ref(), dir, identity.id, &groups)
+            .map_err(OpenError::io("write", &path))?;
+        let (dir, id) = (dir.to_owned(), identity.id);
+        Ok((Self { disk, dir, id, file, end, groups }, lost))
+    }
+
+    /// The progress of a group, a partition each, in order.
+    pub(super) fn progress(&self, key: &GroupKey) -> Option<&[Progress]> {
+        self.groups.get(key).map(Vec::as_slice)
+    }
+
+    /// Stores progress of some partitions of a group; all of them, if it is new.
+    pub(super) fn store(&mut self, key: &GroupKey, progress: Vec<Progress>) -> io::Result<()> {
+        if self.end >= LONG {
+            let (file, end) = write(self.disk.as_ref(), &self.dir, self.id, &self.groups)?;
+            (self.file, self.end) = (file, end);
+        }
+        let entry = encode(key, &progress);
+        self.file.write_at(&entry, self.end)?;
+        self.end += entry.len() as u64;
+        merge(&mut self.groups, key.clone(), progress);
+        Ok(())
+    }
+
+    /// Makes everything stored survive a power cut.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.file.sync()
+    }
+}
+
+fn merge(groups: &mut BTreeMap<GroupKey, Vec<Progress>>, key: GroupKey, progress: Vec<Progress>) {
+    let group = groups.entry(key).or_default();
+    for progress in progress {
+        match group.iter_mut().find(|known| known.partition == progress.partition) {
+            Some(known) => *known = progress,
+            None => group.push(progress),
+        }
+    }
+}
+
+/// Writes a whole file beside the old one and puts it in its place.
+fn write(
+    disk: &dyn Disk,
+    dir: &Path,
+    id: [u8; 16],
+    groups: &BTreeMap<GroupKey, Vec<Progress>>,
+) -> io::Result<(Arc<dyn DiskFile>, u64)> {
+    let mut bytes = Vec::from(*MAGIC);
+    bytes.put_slice(&id);
+    for (key, progress) in groups {
+        bytes.put_slice(&encode(key, progress));
+    }
+    let (new, path) = (dir.join("groups.new"), dir.join("groups"));
+    let file = disk.create(&new)?;
+    file.write_at(&bytes, 0)?;
+    file.sync()?;
+    disk.rename(&new, &path)?;
+    disk.sync_dir(dir)?;
+    Ok((file, bytes.len() as u64))
+}
+
+fn encode((stream, name): &GroupKey, progress: &[Progress]) -> Vec<u8> {
+    let mut bytes = vec![0; 8];
+    bytes.put_u8(match stream {
+        Stream::Events => 0,
+        Stream::Receipts => 1,
+    });
+    // The lengths are checked where groups are created and progress is committed.
+    bytes.put_u8(u8::try_from(name.0.len()).unwrap_or(u8::MAX));
+    bytes.put_slice(name.0.as_bytes());
+    bytes.put_u16_le(u16::try_from(progress.len()).unwrap_or(u16::MAX));
+    for Progress { partition, next, finished } in progress {
+        bytes.put_u16_le(partition.0);
+        bytes.put_u64_le(next.0);
+        bytes.put_u16_le(u16::try_from(finished.len()).unwrap_or(u16::MAX));
+        for range in finished {
+            bytes.put_u64_le(range.start);
+            bytes.put_u64_le(range.end);
+        }
+    }
+    let content = bytes.split_off(8);
+    bytes.clear();
+    bytes.put_u32_le(u32::try_from(content.len()).unwrap_or(u32::MAX));
+    bytes.put_u32_le(crc32c::crc32c(&content));
+    bytes.extend(content);
+    bytes
+}
+
+type Read = (BTreeMap<GroupKey, Vec<Progress>>, u64);
+
+fn read(file: &dyn DiskFile, path: &Path, identity: &LogIdentity) -> Result<Read, OpenError> {
+    let failed = || OpenError::io("read", path);
+    let damaged = |reason: &str| {
+        Err(OpenError::Damaged { place: path.display().to_string(), reason: reason.into() })
+    };
+    let length = usize::try_from(file.len().map_err(failed())?).unwrap_or(usize::MAX);
+    let mut bytes = vec![0; length];
+    file.read_at(&mut bytes, 0).map_err(failed())?;
+    let Some((header, mut rest)) = bytes.split_at_checked(HEADER) else {
+        return damaged("the header is cut off");
+    };
+    if header.get(..8) != Some(MAGIC) {
+        return damaged("not a file of groups");
+    }
+    if header.get(8..) != Some(&identity.id) {
+        return damaged("belongs to another log");
+    }
+    let mut groups = BTreeMap::new();
+    while let Some((key, progress, after)) = decode(rest) {
+        merge(&mut groups, key, progress);
+        rest = after;
+    }
+    for group in groups.values_mut() {
+        group.sort_by_key(|progress| progress.partition);
+        let partitions = group.iter().map(|progress| progress.partition);
+        if !partitions.eq(identity.partitions()) {
+            return damaged("a group has other partitions than the log");
+        }
+    }
+    Ok((groups, rest.len() as u64))
+}
+
+/// Reads an entry, and answers what follows it. `None` at the end, or where it cannot be read.
+fn decode(mut rest: &[u8]) -> Option<(GroupKey, Vec<Progress>, &[u8])> {
+    let length = rest.try_get_u32_le().ok()? as usize;
+    let checksum = rest.try_get_u32_le().ok()?;
+    let (mut content, after) = rest.split_at_checked(length)?;
+    if crc32c::crc32c(content) != checksum {
+        return None;
+    }
+    let stream = match content.try_get_u8().ok()? {
+        0 => Stream::Events,
+        1 => Stream::Receipts,
+        _ => return None,
+    };
+    let name_length = usize::from(content.try_get_u8().ok()?);
+    let (name, mut content) = content.split_at_checked(name_length)?;
+    let name = GroupName(std::str::from_utf8(name).ok()?.to_owned());
+    let partitions = content.try_get_u16_le().ok()?;
+    let mut progress = || {
+        let partition = Partition(content.try_get_u16_le().ok()?);
+        let next = Offset(content.try_get_u64_le().ok()?);
+        let ranges = content.try_get_u16_le().ok()?;
+        let mut range = || Some(content.try_get_u64_le().ok()?..content.try_get_u64_le().ok()?);
+        let finished = (0..ranges).map(|_| range()).collect::<Option<_>>()?;
+        Some(Progress { partition, next, finished })
+    };
+    let progress = (0..partitions).map(|_| progress()).collect::<Option<_>>()?;
+    Some(((stream, name), progress, after))
+}

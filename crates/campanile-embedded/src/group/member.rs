@@ -1,0 +1,235 @@
+//! One member of a group.
+//!
+//! A member compares what it was told with what is, so nothing is queued for it, and a `next` that
+//! is dropped while it waits loses nothing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use campanile_core::port::{
+    CommitError, Flow, GroupEvent, GroupName, GroupReader, Progress, ReadError, ReadLimit, Record,
+};
+use campanile_core::{Offset, Partition, Tick};
+use tokio::sync::watch;
+
+use super::assignment::Owner;
+use super::{Commit, Group, Groups};
+use crate::log::StreamLog;
+
+/// How much one `Records` carries.
+const AT_ONCE: ReadLimit = ReadLimit { records: 512, bytes: 1 << 20 };
+/// How often the end of a drain is looked for, at least: clocks and timers need not agree.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// A member of a group.
+pub(crate) struct Member {
+    log: StreamLog,
+    groups: Arc<Groups>,
+    group: Arc<Group>,
+    number: u64,
+    /// What the member was told, partition by partition.
+    told: Vec<Option<Told>>,
+    /// Whose turn it is to be read.
+    turn: usize,
+    commits: u64,
+    changed: watch::Receiver<u64>,
+    tail: watch::Receiver<u64>,
+    stopped: watch::Receiver<Option<String>>,
+}
+
+#[derive(Clone, Copy)]
+struct Told {
+    term: u64,
+    /// The next offset to hand out.
+    next: Offset,
+    revoking: bool,
+    flow: Flow,
+}
+
+impl Member {
+    /// Joins a group.
+    ///
+    /// # Errors
+    /// [`ReadError::NoGroup`].
+    pub(crate) fn join(
+        log: StreamLog,
+        groups: Arc<Groups>,
+        name: &GroupName,
+    ) -> Result<Self, ReadError> {
+        let group = groups.find(log.stream, name)?;
+        let number = super::lock(&group.state).membership.join();
+        drop(groups.settle(&group));
+        let told = vec![None; usize::from(log.core().identity.partitions)];
+        let (changed, tail) = (group.changed.subscribe(), log.core().tail(log.stream));
+        let stopped = log.core().stopped();
+        Ok(Self { log, groups, group, number, told, turn: 0, commits: 0, changed, tail, stopped })
+    }
+
+    fn is_own(&self, partition: Partition, owner: Option<Owner>) -> bool {
+        let told = self.told.get(usize::from(partition.0)).copied().flatten();
+        let own =
+            |told: Told| owner.is_some_and(|it| (it.member, it.term) == (self.number, told.term));
+        told.is_some_and(own)
+    }
+
+    /// The next change of what the member has.
+    fn change(&mut self) -> Option<GroupEvent> {
+        let (groups, group) = (self.groups.clone(), self.group.clone());
+        let mut state = groups.settle(&group);
+        for index in 0..self.told.len() {
+            let partition = Partition(u16::try_from(index).ok()?);
+            let owner = state.membership.owner(partition);
+            let told = self.told.get_mut(index)?;
+            match (*told, owner) {
+                (Some(known), Some(owner))
+                    if (owner.member, owner.term) == (self.number, known.term) =>
+                {
+                    let Some(drain_by) = owner.drain_by.filter(|_| !known.revoking) else {
+                        continue;
+                    };
+                    let stored = groups.progress_of(&group, partition);
+                    if stored.is_some_and(|stored| stored.next >= known.next) {
+                        *told = None;
+                        groups.release(&group, &mut state, partition);
+                        return Some(GroupEvent::Lost(partition));
+                    }
+                    *told = Some(Told { revoking: true, ..known });
+                    return Some(GroupEvent::Revoking { partition, drain_by });
+                }
+                (Some(_), _) => {
+                    *told = None;
+                    return Some(GroupEvent::Lost(partition));
+                }
+                (None, Some(owner)) if owner.member == self.number => {
+                    let progress = groups.progress_of(&group, partition)?;
+                    let (term, next) = (owner.term, progress.next);
+                    *told = Some(Told { term, next, revoking: false, flow: Flow::Resume });
+                    return Some(GroupEvent::Assigned { progress });
+                }
+                (None, _) => {}
+            }
+        }
+        None
+    }
+
+    /// Records of the partition whose turn it is, of those that have any.
+    async fn records(&mut self) -> Result<Option<(Partition, Vec<Record>)>, ReadError> {
+        for _ in 0..self.told.len() {
+            let index = self.turn % self.told.len();
+            self.turn = index + 1;
+            let told = self.told.get(index).copied().flatten();
+            let Some(told) = told.filter(|it| !it.revoking && it.flow == Flow::Resume) else {
+                continue;
+            };
+            let partition = Partition(u16::try_from(index).unwrap_or(u16::MAX));
+            let batch = match self.log.read_recent(partition, told.next, AT_ONCE)? {
+                Some(batch) => batch,
+                None => self.log.read(partition, told.next, AT_ONCE).await?,
+            };
+            // It may have been taken while the file was read.
+            let owner = super::lock(&self.group.state).membership.owner(partition);
+            if batch.records.is_empty() || !self.is_own(partition, owner) {
+                continue;
+            }
+            if let Some(Some(told)) = self.told.get_mut(index) {
+                told.next = batch.next;
+            }
+            return Ok(Some((partition, batch.records)));
+        }
+        Ok(None)
+    }
+
+    async fn wait(&mut self) -> Result<(), ReadError> {
+        let next_drain = super::lock(&self.group.state).membership.next_drain();
+        let closed = |_| ReadError::Unavailable { reason: "the log is closed".into() };
+        let drained = async {
+            match next_drain {
+                Some(end) => {
+                    let left = end.since(self.groups.clock.tick());
+                    tokio::time::sleep(left.clamp(Duration::from_millis(1), LOOK)).await;
+                }
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            changed = self.changed.changed() => changed.map_err(closed),
+            tail = self.tail.changed() => tail.map_err(closed),
+            () = drained => Ok(()),
+        }
+    }
+}
+
+#[async_trait]
+impl GroupReader for Member {
+    async fn next(&mut self) -> Result<GroupEvent, ReadError> {
+        loop {
+            // Before looking: what changes after the look ends the wait.
+            self.changed.borrow_and_update();
+            self.tail.borrow_and_update();
+            if let Some(event) = self.change() {
+                return Ok(event);
+            }
+            if let Some((partition, records)) = self.records().await? {
+                return Ok(GroupEvent::Records { partition, records });
+            }
+            if let Some(reason) = self.stopped.borrow().clone() {
+                return Err(ReadError::Unavailable { reason });
+            }
+            self.wait().await?;
+        }
+    }
+
+    fn flow(&mut self, partition: Partition, flow: Flow) -> Result<(), ReadError> {
+        let told = self.told.get_mut(usize::from(partition.0)).and_then(Option::as_mut);
+        told.ok_or(ReadError::NoPartition(partition))?.flow = flow;
+        Ok(())
+    }
+
+    async fn commit(&mut self, done: &[Progress]) -> Result<(), CommitError> {
+        let mut commits = Vec::with_capacity(done.len());
+        for progress in done {
+            if let Some(reason) = malformed(progress) {
+                return Err(CommitError::Unavailable { reason });
+            }
+            let told = self.told.get(usize::from(progress.partition.0)).copied().flatten();
+            let told = told.ok_or(CommitError::Fenced(progress.partition))?;
+            commits.push(Commit { progress: progress.clone(), term: told.term, handed: told.next });
+        }
+        self.commits += 1;
+        let (groups, group) = (self.groups.clone(), self.group.clone());
+        let (member, number) = (self.number, self.commits);
+        let stored =
+            tokio::task::spawn_blocking(move || groups.commit(&group, member, number, commits));
+        let cancelled = |_| CommitError::Unavailable { reason: "the commit was cancelled".into() };
+        stored.await.map_err(cancelled)?
+    }
+
+    fn lease(&self, partition: Partition) -> Option<Tick> {
+        let state = self.groups.settle(&self.group);
+        let owner = state.membership.owner(partition);
+        let own = owner.filter(|_| self.is_own(partition, owner))?;
+        Some(own.drain_by.unwrap_or_else(|| self.groups.lease()))
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        super::lock(&self.group.state).membership.leave(self.number);
+        drop(self.groups.settle(&self.group));
+        // The last member leaves nobody to settle for, but others may just wait.
+        self.group.changed.send_modify(|changes| *changes += 1);
+    }
+}
+
+/// What is wrong with a progress, if anything is.
+fn malformed(progress: &Progress) -> Option<String> {
+    let mut above = progress.next.0;
+    let is_apart = progress.finished.iter().all(|range| {
+        let fits = range.start > above && range.end > range.start;
+        above = range.end;
+        fits
+    });
+    let is_short = progress.finished.len() <= Progress::MOST_RANGES;
+    (!is_apart || !is_short).then(|| format!("not a progress: {progress:?}"))
+}

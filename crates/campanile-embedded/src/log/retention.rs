@@ -1,0 +1,91 @@
+//! Drops old segments, whole.
+
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use campanile_core::Timestamp;
+use campanile_core::port::{ReadError, Stream};
+
+use super::catalogue::{Catalogue, index_file, segment_file};
+use super::format::Head;
+use super::stream::StreamLog;
+use super::{Core, stream_number};
+
+impl StreamLog {
+    /// See `LogAdmin::retain`. The streams share segments: a segment goes once every record in it
+    /// is older than what was last asked to be kept of its stream.
+    pub(crate) async fn retain(&self, keep: Duration, now: Timestamp) -> Result<(), ReadError> {
+        let keep = u64::try_from(keep.as_millis()).unwrap_or(u64::MAX);
+        self.core().set_horizon(self.stream, now.as_millis().saturating_sub(keep));
+        if self.core().is_active_old() {
+            // A log that is closing does not answer; its active segment then stays.
+            drop(self.core().queue.roll().await);
+        }
+        self.blocking(Core::drop_old).await
+    }
+}
+
+impl Core {
+    fn set_horizon(&self, stream: Stream, horizon: u64) {
+        let mut horizons = self.horizons.lock().unwrap_or_else(PoisonError::into_inner);
+        let mine = horizons.get_mut(usize::from(stream_number(stream)));
+        mine.into_iter().for_each(|it| *it = horizon);
+    }
+
+    /// Whether a segment holds only old records, given where the lanes stood before and after it.
+    fn is_old(&self, start: &[Head], end: &[Head]) -> bool {
+        let horizons = *self.horizons.lock().unwrap_or_else(PoisonError::into_inner);
+        let partitions = usize::from(self.identity.partitions);
+        let streams = start.chunks(partitions).zip(end.chunks(partitions)).zip(horizons);
+        let mut lanes = streams.flat_map(|((start, end), horizon)| {
+            start.iter().zip(end).map(move |(start, end)| (start, end, horizon))
+        });
+        lanes.all(|(start, end, horizon)| start.next == end.next || end.time < horizon)
+    }
+
+    /// Whether the active segment has records, all of them old.
+    fn is_active_old(&self) -> bool {
+        let lanes = 0..2 * usize::from(self.identity.partitions);
+        let now: Vec<Head> = lanes.filter_map(|lane| Some(self.lanes.get(lane)?.head)).collect();
+        let catalogue = self.catalogue.read().unwrap_or_else(PoisonError::into_inner);
+        let start = &catalogue.active.heads;
+        self.is_old(start, &now) && start.iter().zip(&now).any(|(start, end)| start.next < end.next)
+    }
+
+    /// Removes the old segments at the start of the log.
+    fn drop_old(&self) -> Result<(), ReadError> {
+        let dropped = self.with_catalogue(|catalogue| {
+            let old = self.count_old(catalogue);
+            let dropped: Vec<u64> = catalogue.sealed.drain(..old).map(|it| it.sequence).collect();
+            let first = catalogue.sealed.first().map_or(&catalogue.active.heads, |it| &it.heads);
+            // Before anybody looks into the catalogue again: an offset is in it, or out of range.
+            for (lane, head) in first.iter().enumerate() {
+                if let Some(mut lane) = self.lanes.change(lane) {
+                    lane.first = head.next;
+                }
+            }
+            dropped
+        });
+        if dropped.is_empty() {
+            return Ok(());
+        }
+        for sequence in &dropped {
+            self.reader.forget(*sequence);
+            let segment = segment_file(&self.dir, *sequence);
+            let removed = self.disk.remove(&segment);
+            removed.map_err(|error| ReadError::Unavailable {
+                reason: format!("cannot remove {}: {error}", segment.display()),
+            })?;
+            // An index without its segment is never read.
+            drop(self.disk.remove(&index_file(&self.dir, *sequence)));
+        }
+        tracing::info!(segments = dropped.len(), "dropped old segments");
+        Ok(())
+    }
+
+    fn count_old(&self, catalogue: &Catalogue) -> usize {
+        let after = catalogue.sealed.iter().skip(1).map(|segment| &segment.heads);
+        let pairs = catalogue.sealed.iter().zip(after.chain([&catalogue.active.heads]));
+        pairs.take_while(|(segment, end)| self.is_old(&segment.heads, end)).count()
+    }
+}

@@ -1,0 +1,84 @@
+//! The embedded store keeps the contracts of the ports.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "test code")]
+
+mod place;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use campanile_core::port::{EventLog, LogAdmin, Stream};
+use campanile_embedded::{EmbeddedLog, Options, Store};
+use campanile_testkit::conformance::{LogFactory, LogSetup, OpenLog};
+use place::{SetClock, options};
+use tempfile::TempDir;
+
+/// Logs of one stream. Segments are as small as they may be, so that a check sees several.
+struct Logs {
+    stream: Stream,
+    tail_bytes: usize,
+}
+
+struct Opened {
+    log: Arc<EmbeddedLog>,
+    store: Store,
+    dir: TempDir,
+}
+
+impl OpenLog for Opened {
+    fn log(&self) -> &dyn EventLog {
+        self.log.as_ref()
+    }
+
+    fn admin(&self) -> &dyn LogAdmin {
+        self.log.as_ref()
+    }
+}
+
+impl Logs {
+    fn open(&self, dir: TempDir, setup: &LogSetup) -> Result<Opened, String> {
+        let clock = Arc::new(SetClock::new(setup.clock.clone()));
+        let options = Options {
+            segment_bytes: 64 << 10,
+            tail_bytes: self.tail_bytes,
+            drain: Duration::from_millis(300),
+            ..options(setup.partitions, clock)
+        };
+        let store = Store::open(dir.path(), &options).map_err(|error| error.to_string())?;
+        let log = store.log(self.stream);
+        Ok(Opened { log, store, dir })
+    }
+}
+
+#[async_trait]
+impl LogFactory for Logs {
+    type Open = Opened;
+
+    async fn create(&self, setup: &LogSetup) -> Opened {
+        self.open(TempDir::new().unwrap(), setup).expect("an empty directory opens")
+    }
+
+    async fn reopen(&self, open: Opened, setup: &LogSetup) -> Result<Opened, String> {
+        let Opened { log, store, dir } = open;
+        store.close();
+        drop((log, store));
+        self.open(dir, setup)
+    }
+}
+
+/// With the latest records in memory, as a server runs.
+mod events {
+    use super::{Logs, Stream};
+
+    campanile_testkit::log_conformance!(Logs { stream: Stream::Events, tail_bytes: 64 << 20 });
+    campanile_testkit::group_conformance!(Logs { stream: Stream::Events, tail_bytes: 64 << 20 });
+}
+
+/// With every read from the files.
+mod receipts_from_files {
+    use super::{Logs, Stream};
+
+    campanile_testkit::log_conformance!(Logs { stream: Stream::Receipts, tail_bytes: 0 });
+    campanile_testkit::group_conformance!(Logs { stream: Stream::Receipts, tail_bytes: 0 });
+}
