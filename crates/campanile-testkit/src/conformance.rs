@@ -19,6 +19,7 @@ pub mod group;
 mod member;
 mod model;
 pub mod projection;
+pub mod pusher;
 pub mod query;
 pub mod random;
 pub mod read;
@@ -28,6 +29,7 @@ mod writer;
 use std::time::Duration;
 
 pub use bench::{LogFactory, LogSetup, OpenLog};
+pub use pusher::{OpenPusher, PusherFactory, Trouble};
 pub use writer::{OpenProjection, ProjectionFactory};
 
 /// How long one check may take.
