@@ -5,10 +5,7 @@ use campanile_core::{Event, Fact, Parked, Posted, RequestStamp, StateChange};
 use prost::Message;
 
 use super::field::{Id128, app, invalid, mask, need, one_of, shared, text, time};
-use super::vocabulary::{
-    address, address_to_wire, agenda, agenda_to_wire, content, content_to_wire, delivery,
-    delivery_to_wire,
-};
+use super::vocabulary::{address, agenda, agenda_to_wire, content, delivery, delivery_to_wire};
 use super::{DecodeError, SCHEMA_MAJOR, SCHEMA_MINOR, open};
 use crate::convert;
 use crate::v1::{self, EventType};
@@ -24,7 +21,7 @@ pub fn encode_fact(fact: &Fact) -> Bytes {
             let body = v1::EndpointRegisteredBody {
                 endpoint: Some(endpoint.wire()),
                 registration: Some(registration.wire()),
-                address: Some(address_to_wire(address)),
+                address: Some(convert::address_to_wire(address)),
                 lease_until_ms: lease_until.as_millis(),
             };
             seal(fact, EventType::EndpointRegistered, &body)
@@ -123,7 +120,7 @@ fn posted_body(posted: &Posted) -> v1::NotificationPostedBody {
         request: posted.request.map(stamp),
         app_notification_id: text(posted.app_notification_id.as_ref()),
         group: text(posted.group.as_ref()),
-        content: content_to_wire(&posted.content),
+        content: convert::content_to_wire(&posted.content),
         priority: convert::priority_to_wire(posted.priority).into(),
         deliver_by_ms: posted.deliver_by.as_millis(),
     }

@@ -10,9 +10,7 @@ use campanile_core::{
 use prost::Message;
 
 use super::field::{Id128, mask, need, one_of, shared, text, time};
-use super::vocabulary::{
-    address, address_to_wire, agenda, agenda_to_wire, content, content_to_wire,
-};
+use super::vocabulary::{address, agenda, agenda_to_wire, content};
 use super::{DecodeError, SCHEMA_MAJOR, SCHEMA_MINOR, open};
 use crate::convert;
 use crate::v1;
@@ -81,7 +79,7 @@ fn reach_to_wire(reach: &Reach) -> v1::Reach {
     let endpoint = |(id, endpoint): (&EndpointId, &Endpoint)| v1::LiveEndpoint {
         id: Some(id.wire()),
         registration: Some(endpoint.registration.wire()),
-        address: Some(address_to_wire(&endpoint.address)),
+        address: Some(convert::address_to_wire(&endpoint.address)),
         since: endpoint.since.0,
         registered_at_ms: endpoint.registered_at.as_millis(),
         lease_until_ms: endpoint.lease_until.as_millis(),
@@ -145,7 +143,7 @@ fn item_to_wire(item: &Item) -> v1::Item {
         revisions: item.revisions.iter().map(|at| at.0).collect(),
         app_notification_id: text(item.app_notification_id.as_ref()),
         group: text(item.group.as_ref()),
-        content: content_to_wire(&item.content),
+        content: convert::content_to_wire(&item.content),
         platforms: item.platforms.bits().into(),
         shown_on: item.shown_on.bits().into(),
         priority: convert::priority_to_wire(item.priority).into(),

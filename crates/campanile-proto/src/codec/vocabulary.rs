@@ -13,16 +13,6 @@ use super::field::{Id128, invalid, need, one_of, time};
 use crate::convert;
 use crate::v1;
 
-pub(super) fn address_to_wire(address: &Address) -> v1::Address {
-    let Address::Apns { token, topic, environment } = address;
-    let apns = v1::ApnsAddress {
-        token: token.as_str().to_owned(),
-        topic: topic.as_ref().to_owned(),
-        environment: convert::environment_to_wire(*environment).into(),
-    };
-    v1::Address { platform: Some(v1::address::Platform::Apns(apns)) }
-}
-
 pub(super) fn address(wire: Option<v1::Address>) -> Result<Arc<Address>, DecodeError> {
     let v1::address::Platform::Apns(apns) =
         need("address.platform", need("address", wire)?.platform)?;
@@ -30,18 +20,6 @@ pub(super) fn address(wire: Option<v1::Address>) -> Result<Arc<Address>, DecodeE
     let environment =
         one_of("address.environment", apns.environment, convert::environment_from_wire)?;
     Ok(Arc::new(Address::Apns { token, topic: apns.topic.into(), environment }))
-}
-
-/// `None` for content that an ended item has no more.
-pub(super) fn content_to_wire(content: &Content) -> Option<v1::Content> {
-    let visual = content.visual.as_ref().map(|visual| v1::Visual {
-        title: visual.title.clone(),
-        body: visual.body.clone(),
-        sound: visual.sound.clone(),
-        badge: visual.badge,
-    });
-    let raw = content.raw.clone();
-    (visual.is_some() || raw.is_some()).then_some(v1::Content { visual, raw })
 }
 
 pub(super) fn content(wire: Option<v1::Content>) -> Arc<Content> {

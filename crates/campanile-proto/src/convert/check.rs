@@ -157,55 +157,26 @@ pub fn priority(wire: i32) -> Result<Priority, Violation> {
         .map_err(|_| Violation::new("priority", "is not a known priority"))
 }
 
-/// A time to live, or another span, from the wire's seconds.
+/// A span of a notification's life from the wire's seconds.
 ///
 /// # Errors
 /// [`Violation`] unless it is one second to [`Limits::LONGEST_LIFE`].
-pub fn life(field: Field, seconds: i64) -> Result<Duration, Violation> {
-    let longest = Limits::LONGEST_LIFE;
-    let span = u64::try_from(seconds).ok().map(Duration::from_secs);
-    span.filter(|span| !span.is_zero() && *span <= longest).ok_or_else(|| {
-        Violation::new(field, format_args!("must be 1 to {} seconds", longest.as_secs()))
-    })
+pub fn span(field: Field, seconds: i64) -> Result<Duration, Violation> {
+    within(field, seconds, Limits::LONGEST_LIFE)
 }
 
-/// The end of a notification posted at `now`, if the request names one.
-///
-/// # Errors
-/// [`Violation`] unless it is after `now` and at most [`Limits::LONGEST_LIFE`] later.
-pub fn expires_at(
-    wire: Option<&v1::notification::End>,
-    now: Timestamp,
-) -> Result<Option<Timestamp>, Violation> {
-    use v1::notification::End;
-    match wire {
-        None => Ok(None),
-        Some(End::TtlSeconds(seconds)) => {
-            life("ttl_seconds", *seconds).map(|ttl| Some(now.after(ttl)))
-        }
-        Some(End::ExpiresAt(wire)) => {
-            let at = instant("expires_at", wire)?;
-            let longest = now.after(Limits::LONGEST_LIFE);
-            if at <= now || at > longest {
-                let reason = format_args!("must be after {now} and at most {longest}");
-                return Err(Violation::new("expires_at", reason));
-            }
-            Ok(Some(at))
-        }
-    }
-}
-
-/// The lease of a registration; not said means [`Limits::LONGEST_LEASE`].
+/// The lease of a registration.
 ///
 /// # Errors
 /// [`Violation`] unless it is one second to [`Limits::LONGEST_LEASE`].
-pub fn lease(seconds: Option<i64>) -> Result<Duration, Violation> {
-    let longest = Limits::LONGEST_LEASE;
-    let Some(seconds) = seconds else { return Ok(longest) };
+pub fn lease(seconds: i64) -> Result<Duration, Violation> {
+    within("lease_seconds", seconds, Limits::LONGEST_LEASE)
+}
+
+fn within(field: Field, seconds: i64, longest: Duration) -> Result<Duration, Violation> {
     let span = u64::try_from(seconds).ok().map(Duration::from_secs);
     span.filter(|span| !span.is_zero() && *span <= longest).ok_or_else(|| {
-        let reason = format_args!("must be 1 to {} seconds", longest.as_secs());
-        Violation::new("lease_seconds", reason)
+        Violation::new(field, format_args!("must be 1 to {} seconds", longest.as_secs()))
     })
 }
 

@@ -5,9 +5,7 @@
 use bytes::Bytes;
 
 use super::*;
-use crate::v1::notification::End;
 
-const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 const DAY: i64 = 86_400;
 
 fn titled(title: &str) -> Option<v1::Content> {
@@ -62,36 +60,23 @@ fn content_outside_its_limits_names_the_field() {
 }
 
 #[test]
-fn an_end_is_in_the_next_thirty_days() {
-    let in_seconds = |seconds| expires_at(Some(&End::TtlSeconds(seconds)), NOW);
-    assert_eq!(expires_at(None, NOW), Ok(None));
-    assert_eq!(in_seconds(1), Ok(Some(Timestamp::from_millis(1_800_000_001_000))));
-    assert!(in_seconds(30 * DAY).is_ok());
+fn spans_and_leases_are_bounded() {
+    assert_eq!(span("ttl_seconds", 1), Ok(Duration::from_secs(1)));
+    assert_eq!(span("ttl_seconds", 30 * DAY), Ok(Limits::LONGEST_LIFE));
+    assert_eq!(lease(60), Ok(Duration::from_secs(60)));
     for bad in [0, -1, 30 * DAY + 1, i64::MAX, i64::MIN] {
-        refused(in_seconds(bad), "ttl_seconds", "1 to 2592000 seconds");
-    }
-    let at = |seconds, nanos| {
-        expires_at(Some(&End::ExpiresAt(prost_types::Timestamp { seconds, nanos })), NOW)
-    };
-    assert!(at(1_800_000_000 + 30 * DAY, 0).is_ok());
-    assert_eq!(at(1_800_000_000, 5_900_000), Ok(Some(Timestamp::from_millis(1_800_000_000_005))));
-    let year_9999 = 253_370_764_800;
-    for bad in [1_800_000_000, 1_800_000_000 + 30 * DAY + 1, 0, year_9999] {
-        refused(at(bad, 0), "expires_at", "must be after 2027-01-15T08:00:00.000Z");
-    }
-    for (seconds, nanos) in [(-1, 0), (1_800_000_001, -1), (1, 1_000_000_000), (i64::MAX, 0)] {
-        refused(at(seconds, nanos), "expires_at", "is no valid instant");
+        refused(span("ttl_seconds", bad), "ttl_seconds", "1 to 2592000 seconds");
+        refused(lease(bad), "lease_seconds", "1 to 2592000 seconds");
     }
 }
 
 #[test]
-fn leases_and_spans_are_bounded() {
-    assert_eq!(lease(None), Ok(Limits::LONGEST_LEASE));
-    assert_eq!(lease(Some(60)), Ok(Duration::from_secs(60)));
-    for bad in [0, -5, 30 * DAY + 1] {
-        refused(lease(Some(bad)), "lease_seconds", "1 to 2592000 seconds");
+fn instants_are_after_1970_and_whole() {
+    let read = |seconds, nanos| instant("at", &prost_types::Timestamp { seconds, nanos });
+    assert_eq!(read(1_800_000_000, 5_900_000), Ok(Timestamp::from_millis(1_800_000_000_005)));
+    for (seconds, nanos) in [(-1, 0), (1_800_000_001, -1), (1, 1_000_000_000), (i64::MAX, 0)] {
+        refused(read(seconds, nanos), "at", "is no valid instant");
     }
-    refused(life("deliver_within_seconds", 0), "deliver_within_seconds", "1 to");
 }
 
 #[test]

@@ -1,0 +1,14 @@
+//! The gRPC services: each handler makes a context, translates, asks the engine, translates back.
+
+mod endpoints;
+mod history;
+mod inbox;
+mod notifications;
+mod publish_stream;
+mod watch;
+mod words;
+
+pub(crate) use endpoints::Endpoints;
+pub(crate) use history::History;
+pub(crate) use inbox::Inbox;
+pub(crate) use notifications::Notifications;

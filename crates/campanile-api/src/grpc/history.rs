@@ -1,0 +1,180 @@
+//! For operators and support: what happened, and what was known when.
+
+use std::sync::Arc;
+
+use campanile_core::{
+    AgendaEntry, Due, End, Event, Parked, PostVerdict, Posted, Receipt, Recorded, Settled,
+    StateChange,
+};
+use campanile_engine::gateway::{Gateway, TimelineEntry};
+use campanile_proto::convert::{self, Violation};
+use campanile_proto::v1;
+use campanile_proto::v1::history_server::History as Service;
+use tonic::{Request, Response, Status};
+
+use super::words;
+use crate::context::context;
+use crate::status::status;
+
+/// The service.
+#[derive(Debug)]
+pub(crate) struct History {
+    gateway: Arc<Gateway>,
+}
+
+impl History {
+    pub(crate) const fn new(gateway: Arc<Gateway>) -> Self {
+        Self { gateway }
+    }
+}
+
+#[tonic::async_trait]
+impl Service for History {
+    async fn get_timeline(
+        &self,
+        request: Request<v1::GetTimelineRequest>,
+    ) -> Result<Response<v1::GetTimelineResponse>, Status> {
+        let context = context(&request, &request.get_ref().app).map_err(status)?;
+        let v1::GetTimelineRequest { target, notification_id: id, .. } = request.into_inner();
+        let target = words::target(target).map_err(status)?;
+        let id = convert::notification_id("notification_id", &id).map_err(status)?;
+        let entries = self.gateway.timeline(&context, &target, id).await.map_err(status)?;
+        let entries = entries.iter().map(entry).collect();
+        Ok(Response::new(v1::GetTimelineResponse { entries }))
+    }
+
+    async fn get_state_at(
+        &self,
+        request: Request<v1::GetStateAtRequest>,
+    ) -> Result<Response<v1::GetStateAtResponse>, Status> {
+        let context = context(&request, &request.get_ref().app).map_err(status)?;
+        let v1::GetStateAtRequest { target, notification_id: id, at, .. } = request.into_inner();
+        let target = words::target(target).map_err(status)?;
+        let id = convert::notification_id("notification_id", &id).map_err(status)?;
+        let at = at.ok_or_else(|| Violation::new("at", "is missing"));
+        let at = at.and_then(|at| convert::instant("at", &at)).map_err(status)?;
+        let state = self.gateway.state_at(&context, &target, id, at).await.map_err(status)?;
+        let item = state.item.as_deref().map(words::item);
+        Ok(Response::new(v1::GetStateAtResponse { item, complete: state.complete }))
+    }
+}
+
+fn entry(entry: &TimelineEntry) -> v1::TimelineEntry {
+    use v1::timeline_entry::Entry;
+    match entry {
+        TimelineEntry::Event { recorded, verdict, changed } => v1::TimelineEntry {
+            time: Some(words::instant(recorded.time)),
+            position: Some(words::position(recorded.position)),
+            trace: recorded.fact.cause.as_deref().unwrap_or_default().to_owned(),
+            entry: Some(Entry::Event(event(recorded, *verdict, *changed))),
+        },
+        TimelineEntry::Receipt { position, time, receipt } => v1::TimelineEntry {
+            time: Some(words::instant(*time)),
+            position: Some(words::position(*position)),
+            trace: String::new(),
+            entry: Some(Entry::Receipt(outcomes(receipt))),
+        },
+    }
+}
+
+fn event(recorded: &Recorded, verdict: Option<PostVerdict>, changed: bool) -> v1::TimelineEvent {
+    let event = &recorded.fact.event;
+    let origin = match event {
+        Event::StateChanged(change) => change.origin,
+        Event::NotificationDeleted { origin, .. } => *origin,
+        _ => None,
+    };
+    let verdict = verdict.map_or(v1::PostVerdict::Unspecified, convert::verdict_to_wire);
+    v1::TimelineEvent {
+        name: event.name().to_owned(),
+        summary: summary(event),
+        origin: origin.map(|id| id.to_string()).unwrap_or_default(),
+        verdict: verdict.into(),
+        changed,
+    }
+}
+
+/// What an event says, without what it says to the user: timelines are read by others.
+fn summary(event: &Event) -> String {
+    match event {
+        Event::NotificationPosted(Posted { priority, expires_at, deliver_by, .. }) => {
+            let priority = match priority {
+                campanile_core::Priority::Low => "low",
+                campanile_core::Priority::Normal => "normal",
+                campanile_core::Priority::High => "high",
+            };
+            format!("{priority} priority, pushed until {deliver_by}, vanishes at {expires_at}")
+        }
+        Event::StateChanged(change) => change_summary(change),
+        Event::DeliveriesParked(Parked { until, reason, deliveries, .. }) => {
+            format!("{} deliveries wait until {until}: {reason}", deliveries.len())
+        }
+        Event::CameDue(AgendaEntry { at, due }) => match due {
+            Due::Expire { revision, .. } => format!("end of revision {revision}, due at {at}"),
+            Due::Lapse { endpoint, .. } => format!("lease of {endpoint}, due at {at}"),
+            Due::Retry(parked) => {
+                format!(
+                    "delivery to {} after {} attempts, due at {at}",
+                    parked.endpoint, parked.attempts
+                )
+            }
+        },
+        Event::NotificationRecalled { .. } | Event::NotificationDeleted { .. } => String::new(),
+        Event::EndpointRegistered { endpoint, lease_until, .. }
+        | Event::EndpointRenewed { endpoint, lease_until, .. } => {
+            format!("{endpoint} until {lease_until}")
+        }
+        Event::EndpointRetired { endpoint, reason, .. } => {
+            format!("{endpoint}: {}", reason.name())
+        }
+    }
+}
+
+fn change_summary(change: &StateChange) -> String {
+    use campanile_core::UserAction;
+    let read = change.read.map(|read| if read { "read" } else { "unread" });
+    let action = change.action.map(|action| match action {
+        UserAction::None => "no action",
+        UserAction::Activated => "activated",
+        UserAction::Dismissed => "dismissed",
+        UserAction::Snoozed => "snoozed",
+    });
+    let revision = change.revision.map(|revision| format!("revision {revision}"));
+    let said = [revision.as_deref(), read, action];
+    said.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+fn outcomes(receipt: &Receipt) -> v1::TimelineReceipt {
+    v1::TimelineReceipt {
+        platform: convert::platform_to_wire(receipt.platform).into(),
+        cause: receipt.cause.0,
+        deliveries: receipt.settled.iter().map(outcome).collect(),
+    }
+}
+
+fn outcome(settled: &Settled) -> v1::DeliveryOutcome {
+    use campanile_core::DeliveryKind;
+    use v1::delivery_outcome::Outcome;
+    let answer = |status: u16, reason: &String| v1::PlatformAnswer {
+        status: status.into(),
+        reason: reason.clone(),
+    };
+    let outcome = match &settled.end {
+        End::Accepted { provider_id } => Outcome::Accepted(provider_id.clone()),
+        End::Suppressed(why) => Outcome::Suppressed(convert::suppression_to_wire(*why).into()),
+        End::Rejected { status, reason } => Outcome::Rejected(answer(*status, reason)),
+        End::AddressGone { status, reason } => Outcome::AddressGone(answer(*status, reason)),
+        End::GaveUp { reason } => Outcome::GaveUp(reason.clone()),
+    };
+    v1::DeliveryOutcome {
+        delivery_id: settled.delivery.to_string(),
+        endpoint_id: settled.endpoint.to_string(),
+        shows_revision: match settled.kind {
+            DeliveryKind::Show { revision } => Some(revision),
+            DeliveryKind::Sync => None,
+        },
+        attempts: settled.attempts,
+        at: Some(words::instant(settled.at)),
+        outcome: Some(outcome),
+    }
+}

@@ -1,0 +1,31 @@
+//! Values of the core in the wire's words.
+
+use campanile_core::{Address, Content};
+
+use super::words;
+use crate::v1;
+
+/// Where a platform finds an endpoint.
+#[must_use]
+pub fn address_to_wire(address: &Address) -> v1::Address {
+    let Address::Apns { token, topic, environment } = address;
+    let apns = v1::ApnsAddress {
+        token: token.as_str().to_owned(),
+        topic: topic.as_ref().to_owned(),
+        environment: words::environment_to_wire(*environment).into(),
+    };
+    v1::Address { platform: Some(v1::address::Platform::Apns(apns)) }
+}
+
+/// What devices get; `None` for content that an ended item has no more.
+#[must_use]
+pub fn content_to_wire(content: &Content) -> Option<v1::Content> {
+    let visual = content.visual.as_ref().map(|visual| v1::Visual {
+        title: visual.title.clone(),
+        body: visual.body.clone(),
+        sound: visual.sound.clone(),
+        badge: visual.badge,
+    });
+    let raw = content.raw.clone();
+    (visual.is_some() || raw.is_some()).then_some(v1::Content { visual, raw })
+}
