@@ -146,8 +146,6 @@ fn http2(config: &PoolConfig) -> Builder {
         // Nothing is known of the server before its SETTINGS arrive.
         .initial_max_send_streams(1)
         .max_header_list_size(16 * 1024)
-        // Room for every stream's answer at once.
-        .initial_connection_window_size(1024 * 1024)
         // Each short body costs up to 256 bytes of this budget until it is read. The default is
         // used up by a hundred refusals that arrive together, and ends the connection.
         .data_frame_budget(streams.saturating_mul(512))

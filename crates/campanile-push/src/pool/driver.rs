@@ -62,7 +62,6 @@ async fn live(pool: &Weak<Shared>, (sender, http2): Dialled) -> Option<Duration>
         pool.connected(Arc::new(Connection::new(gauge, sender, doubts)));
     }
     let why = driver.run(doubted, &config).await;
-    driver.gauge.close();
     let pool = pool.upgrade()?;
     info!(host = %pool.host, %why, "connection ended");
     pool.ended(&driver.gauge, why)
