@@ -40,15 +40,9 @@ pub(crate) struct Groups {
 /// A group with members.
 pub(crate) struct Group {
     key: GroupKey,
-    state: Mutex<GroupState>,
+    membership: Mutex<Membership>,
     /// Told of every change of an assignment.
     changed: watch::Sender<u64>,
-}
-
-struct GroupState {
-    membership: Membership,
-    /// The latest commit stored of each partition, by term and number.
-    stored: Vec<(u64, u64)>,
 }
 
 /// Progress that a member wants stored.
@@ -121,12 +115,9 @@ impl Groups {
     fn find(&self, stream: Stream, name: &GroupName) -> Result<Arc<Group>, ReadError> {
         self.progress(stream, name)?;
         let key = (stream, name.clone());
-        let partitions = self.identity.partitions;
         let group = || {
-            let membership = Membership::new(partitions);
-            let stored = vec![(0, 0); usize::from(partitions)];
-            let state = Mutex::new(GroupState { membership, stored });
-            Arc::new(Group { key: key.clone(), state, changed: watch::channel(0).0 })
+            let membership = Mutex::new(Membership::new(self.identity.partitions));
+            Arc::new(Group { key: key.clone(), membership, changed: watch::channel(0).0 })
         };
         Ok(lock(&self.live).entry(key.clone()).or_insert_with(group).clone())
     }
@@ -142,56 +133,54 @@ impl Groups {
     }
 
     /// Brings the assignments up to date.
-    fn settle<'a>(&self, group: &'a Group) -> MutexGuard<'a, GroupState> {
-        let mut state = lock(&group.state);
+    fn settle<'a>(&self, group: &'a Group) -> MutexGuard<'a, Membership> {
+        let mut membership = lock(&group.membership);
         let now = self.clock.tick();
-        if state.membership.settle(now, now.after(self.drain)) {
+        if membership.settle(now, now.after(self.drain)) {
             group.changed.send_modify(|changes| *changes += 1);
         }
-        state
+        membership
     }
 
     /// Gives a partition back.
-    fn release(&self, group: &Group, state: &mut GroupState, partition: Partition) {
+    fn release(&self, group: &Group, membership: &mut Membership, partition: Partition) {
         let now = self.clock.tick();
-        state.membership.release(partition);
-        state.membership.settle(now, now.after(self.drain));
+        membership.release(partition);
+        membership.settle(now, now.after(self.drain));
         group.changed.send_modify(|changes| *changes += 1);
     }
 
-    /// Stores what `member` finished. May wait for the disk.
-    ///
-    /// `number` counts the member's commits: an earlier one that comes late, because its caller
-    /// stopped waiting, does not undo a later one.
-    fn commit(
-        &self,
-        group: &Group,
-        member: u64,
-        number: u64,
-        mut commits: Vec<Commit>,
-    ) -> Result<(), CommitError> {
-        let mut state = self.settle(group);
-        for Commit { progress, term, .. } in &commits {
-            let owner = state.membership.owner(progress.partition);
+    /// Stores what `member` finished: a write of a few bytes that nobody waits for the disk for.
+    /// Answers whether the file should be written anew.
+    fn commit(&self, group: &Group, member: u64, commits: &[Commit]) -> Result<bool, CommitError> {
+        let mut membership = self.settle(group);
+        for Commit { progress, term, .. } in commits {
+            let owner = membership.owner(progress.partition);
             if !owner.is_some_and(|owner| owner.member == member && owner.term == *term) {
                 return Err(CommitError::Fenced(progress.partition));
             }
         }
-        commits.retain(|commit| state.is_latest(commit, number));
         let progress = commits.iter().map(|commit| commit.progress.clone()).collect();
-        let stored = lock(&self.journal).store(&group.key, progress);
-        stored.map_err(|error| CommitError::Unavailable {
-            reason: format!("cannot store the progress of group {}: {error}", group.key.1),
-        })?;
-        for Commit { progress, term, handed } in &commits {
-            let stored = state.stored.get_mut(usize::from(progress.partition.0));
-            stored.into_iter().for_each(|it| *it = (*term, number));
-            let owner = state.membership.owner(progress.partition);
+        let is_long = {
+            let mut journal = lock(&self.journal);
+            journal.store(&group.key, progress).map(|()| journal.is_long())
+        };
+        for Commit { progress, handed, .. } in commits.iter().filter(|_| is_long.is_ok()) {
+            let owner = membership.owner(progress.partition);
             if owner.is_some_and(Owner::is_draining) && progress.next >= *handed {
-                self.release(group, &mut state, progress.partition);
+                self.release(group, &mut membership, progress.partition);
             }
         }
-        Ok(())
+        is_long.map_err(|error| CommitError::Unavailable {
+            reason: format!("cannot store the progress of group {}: {error}", group.key.1),
+        })
+    }
+
+    /// Writes the file of progress anew, which waits for the disk.
+    fn rewrite(&self) -> Result<(), CommitError> {
+        lock(&self.journal).rewrite().map_err(|error| CommitError::Unavailable {
+            reason: format!("cannot rewrite the progress of the groups: {error}"),
+        })
     }
 
     /// Makes what was committed survive a power cut.
@@ -199,13 +188,6 @@ impl Groups {
         if let Err(error) = lock(&self.journal).sync() {
             tracing::warn!(%error, "cannot sync the groups' progress");
         }
-    }
-}
-
-impl GroupState {
-    fn is_latest(&self, commit: &Commit, number: u64) -> bool {
-        let stored = self.stored.get(usize::from(commit.progress.partition.0));
-        stored.is_none_or(|(term, stored)| *term != commit.term || *stored < number)
     }
 }
 

@@ -17,11 +17,14 @@ mod directory;
 mod disk;
 mod embedded_log;
 mod error;
+mod floors;
 mod group;
 mod log;
+mod projection;
 mod store;
 
 pub use embedded_log::EmbeddedLog;
 pub use error::OpenError;
 pub use log::TornTail;
+pub use projection::EmbeddedProjection;
 pub use store::{OpenReport, Options, Store};

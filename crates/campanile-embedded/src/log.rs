@@ -65,6 +65,7 @@ use writer::Writer;
 
 use crate::disk::Disk;
 use crate::error::OpenError;
+use crate::floors::Floors;
 
 /// How many reads from files run at once.
 const READS_AT_ONCE: usize = 8;
@@ -93,6 +94,8 @@ pub(crate) struct Core {
     tails: [watch::Sender<u64>; 2],
     /// Why the log stopped, once it has.
     stopped: watch::Sender<Option<String>>,
+    /// What the projection knows of the lanes.
+    pub(crate) floors: Arc<Floors>,
     /// Before when each stream's records may be dropped.
     horizons: Mutex<[u64; 2]>,
     reads: Semaphore,
@@ -139,6 +142,10 @@ impl Log {
         let found = recovery::open(&place)?;
         let report = LogReport { torn: found.torn, indexes_rebuilt: found.indexes_rebuilt };
         let LogOptions { queue_bytes, queue_records, append_wait, .. } = options;
+        let floors = Arc::new(Floors::new(&identity));
+        for (lane, head) in found.first.iter().enumerate() {
+            floors.set(lane, head.next);
+        }
         let core = Arc::new(Core {
             identity,
             clock,
@@ -150,6 +157,7 @@ impl Log {
             queue: Queue::new(queue_bytes, queue_records, append_wait),
             tails: [watch::channel(0).0, watch::channel(0).0],
             stopped: watch::channel(None).0,
+            floors,
             horizons: Mutex::default(),
             reads: Semaphore::new(READS_AT_ONCE),
         });

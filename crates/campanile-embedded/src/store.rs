@@ -13,7 +13,8 @@ use crate::disk::{Disk, RealDisk};
 use crate::embedded_log::EmbeddedLog;
 use crate::error::OpenError;
 use crate::group::Groups;
-use crate::log::{Log, LogOptions, StreamLog, TornTail};
+use crate::log::{Log, LogOptions, LogReport, StreamLog, TornTail};
+use crate::projection::EmbeddedProjection;
 
 /// How a store is opened. [`Options::new`] has values for a server with a few hundred megabytes
 /// to spare.
@@ -97,12 +98,16 @@ pub struct OpenReport {
     pub indexes_rebuilt: usize,
     /// Bytes of group progress that could not be read: the latest commits before a power cut.
     pub progress_lost: u64,
+    /// Why the projection could not be read, if it could not. It was put aside, and a new one
+    /// begun.
+    pub projection_damaged: Option<String>,
 }
 
 /// An open store. Clones of its parts keep it open; [`Store::close`] ends it for all of them.
 pub struct Store {
     log: Arc<Log>,
     groups: Arc<Groups>,
+    projection: EmbeddedProjection,
     report: OpenReport,
     /// Given back when the last part is dropped.
     _lock: Arc<DirectoryLock>,
@@ -126,9 +131,13 @@ impl Store {
         let (log, found) =
             Log::open(log_dir(dir), disk.clone(), identity, clock.clone(), options.log())?;
         let (groups, progress_lost) = Groups::open(dir, disk, identity, clock, options.drain)?;
-        let report =
-            OpenReport { torn: found.torn, indexes_rebuilt: found.indexes_rebuilt, progress_lost };
-        Ok(Self { log: Arc::new(log), groups: Arc::new(groups), report, _lock: lock })
+        let (floors, cache) = (log.core.floors.clone(), options.projection_cache_bytes);
+        let (projection, projection_damaged) =
+            EmbeddedProjection::open(&dir.join("projection"), identity, floors, cache)?;
+        let LogReport { torn, indexes_rebuilt } = found;
+        let report = OpenReport { torn, indexes_rebuilt, progress_lost, projection_damaged };
+        let (log, groups) = (Arc::new(log), Arc::new(groups));
+        Ok(Self { log, groups, projection, report, _lock: lock })
     }
 
     /// What was found when the store was opened.
@@ -144,6 +153,12 @@ impl Store {
         Arc::new(EmbeddedLog { stream, groups: self.groups.clone() })
     }
 
+    /// The projection of the log.
+    #[must_use]
+    pub fn projection(&self) -> Arc<EmbeddedProjection> {
+        Arc::new(self.projection.clone())
+    }
+
     /// Why the log stopped, once it has: the disk failed, or the store was closed. After a failure
     /// every append is refused; only opening the store again can help.
     #[must_use]
@@ -156,6 +171,7 @@ impl Store {
     pub fn close(&self) {
         self.log.close();
         self.groups.sync();
+        self.projection.sync();
     }
 }
 

@@ -68,14 +68,24 @@ impl Journal {
 
     /// Stores progress of some partitions of a group; all of them, if it is new.
     pub(super) fn store(&mut self, key: &GroupKey, progress: Vec<Progress>) -> io::Result<()> {
-        if self.end >= LONG {
-            let (file, end) = write(self.disk.as_ref(), &self.dir, self.id, &self.groups)?;
-            (self.file, self.end) = (file, end);
-        }
         let entry = encode(key, &progress);
         self.file.write_at(&entry, self.end)?;
         self.end += entry.len() as u64;
         merge(&mut self.groups, key.clone(), progress);
+        Ok(())
+    }
+
+    /// Whether the file has grown so long that it should be written anew.
+    pub(super) fn is_long(&self) -> bool {
+        self.end >= LONG
+    }
+
+    /// Writes the file anew, unless somebody else just did.
+    pub(super) fn rewrite(&mut self) -> io::Result<()> {
+        if self.is_long() {
+            let (file, end) = write(self.disk.as_ref(), &self.dir, self.id, &self.groups)?;
+            (self.file, self.end) = (file, end);
+        }
         Ok(())
     }
 

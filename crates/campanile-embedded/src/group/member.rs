@@ -32,7 +32,6 @@ pub(crate) struct Member {
     told: Vec<Option<Told>>,
     /// Whose turn it is to be read.
     turn: usize,
-    commits: u64,
     changed: watch::Receiver<u64>,
     tail: watch::Receiver<u64>,
     stopped: watch::Receiver<Option<String>>,
@@ -58,12 +57,12 @@ impl Member {
         name: &GroupName,
     ) -> Result<Self, ReadError> {
         let group = groups.find(log.stream, name)?;
-        let number = super::lock(&group.state).membership.join();
+        let number = super::lock(&group.membership).join();
         drop(groups.settle(&group));
         let told = vec![None; usize::from(log.core().identity.partitions)];
         let (changed, tail) = (group.changed.subscribe(), log.core().tail(log.stream));
         let stopped = log.core().stopped();
-        Ok(Self { log, groups, group, number, told, turn: 0, commits: 0, changed, tail, stopped })
+        Ok(Self { log, groups, group, number, told, turn: 0, changed, tail, stopped })
     }
 
     fn is_own(&self, partition: Partition, owner: Option<Owner>) -> bool {
@@ -76,10 +75,10 @@ impl Member {
     /// The next change of what the member has.
     fn change(&mut self) -> Option<GroupEvent> {
         let (groups, group) = (self.groups.clone(), self.group.clone());
-        let mut state = groups.settle(&group);
+        let mut membership = groups.settle(&group);
         for index in 0..self.told.len() {
             let partition = Partition(u16::try_from(index).ok()?);
-            let owner = state.membership.owner(partition);
+            let owner = membership.owner(partition);
             let told = self.told.get_mut(index)?;
             match (*told, owner) {
                 (Some(known), Some(owner))
@@ -91,7 +90,7 @@ impl Member {
                     let stored = groups.progress_of(&group, partition);
                     if stored.is_some_and(|stored| stored.next >= known.next) {
                         *told = None;
-                        groups.release(&group, &mut state, partition);
+                        groups.release(&group, &mut membership, partition);
                         return Some(GroupEvent::Lost(partition));
                     }
                     *told = Some(Told { revoking: true, ..known });
@@ -128,7 +127,7 @@ impl Member {
                 None => self.log.read(partition, told.next, AT_ONCE).await?,
             };
             // It may have been taken while the file was read.
-            let owner = super::lock(&self.group.state).membership.owner(partition);
+            let owner = super::lock(&self.group.membership).owner(partition);
             if batch.records.is_empty() || !self.is_own(partition, owner) {
                 continue;
             }
@@ -141,7 +140,7 @@ impl Member {
     }
 
     async fn wait(&mut self) -> Result<(), ReadError> {
-        let next_drain = super::lock(&self.group.state).membership.next_drain();
+        let next_drain = super::lock(&self.group.membership).next_drain();
         let closed = |_| ReadError::Unavailable { reason: "the log is closed".into() };
         let drained = async {
             match next_drain {
@@ -196,18 +195,19 @@ impl GroupReader for Member {
             let told = told.ok_or(CommitError::Fenced(progress.partition))?;
             commits.push(Commit { progress: progress.clone(), term: told.term, handed: told.next });
         }
-        self.commits += 1;
-        let (groups, group) = (self.groups.clone(), self.group.clone());
-        let (member, number) = (self.number, self.commits);
-        let stored =
-            tokio::task::spawn_blocking(move || groups.commit(&group, member, number, commits));
-        let cancelled = |_| CommitError::Unavailable { reason: "the commit was cancelled".into() };
-        stored.await.map_err(cancelled)?
+        if self.groups.commit(&self.group, self.number, &commits)? {
+            let groups = self.groups.clone();
+            let rewritten = tokio::task::spawn_blocking(move || groups.rewrite()).await;
+            let cancelled =
+                |_| CommitError::Unavailable { reason: "the call was cancelled".into() };
+            return rewritten.map_err(cancelled)?;
+        }
+        Ok(())
     }
 
     fn lease(&self, partition: Partition) -> Option<Tick> {
-        let state = self.groups.settle(&self.group);
-        let owner = state.membership.owner(partition);
+        let membership = self.groups.settle(&self.group);
+        let owner = membership.owner(partition);
         let own = owner.filter(|_| self.is_own(partition, owner))?;
         Some(own.drain_by.unwrap_or_else(|| self.groups.lease()))
     }
@@ -215,7 +215,7 @@ impl GroupReader for Member {
 
 impl Drop for Member {
     fn drop(&mut self) {
-        super::lock(&self.group.state).membership.leave(self.number);
+        super::lock(&self.group.membership).leave(self.number);
         drop(self.groups.settle(&self.group));
         // The last member leaves nobody to settle for, but others may just wait.
         self.group.changed.send_modify(|changes| *changes += 1);

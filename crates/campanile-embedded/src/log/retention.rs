@@ -60,6 +60,7 @@ impl Core {
             let first = catalogue.sealed.first().map_or(&catalogue.active.heads, |it| &it.heads);
             // Before anybody looks into the catalogue again: an offset is in it, or out of range.
             for (lane, head) in first.iter().enumerate() {
+                self.floors.set(lane, head.next);
                 if let Some(mut lane) = self.lanes.change(lane) {
                     lane.first = head.next;
                 }

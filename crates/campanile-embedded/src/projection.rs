@@ -1,0 +1,306 @@
+//! The projection: current state, in one table of an embedded key-value store.
+//!
+//! A step of a fold is one batch of the table: pieces, lists, agenda, history and checkpoint. It
+//! survives the process, and a power cut takes the latest steps whole; they are folded again from
+//! the log. So the table is not synced until it is closed. One that cannot be read is put aside,
+//! and folded again from the start.
+
+mod database;
+mod feed;
+mod fold;
+mod history_filter;
+mod keys;
+mod read;
+mod step;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use async_trait::async_trait;
+use campanile_core::port::{
+    Applied, ChangeFeed, Claim, DueEntry, ItemQuery, Items, PieceKey, Projection, ProjectionError,
+    RecordRef, Stream, Views, Write,
+};
+use campanile_core::{LogIdentity, NotificationId, Partition, Timestamp, UserRef};
+use tokio::sync::Semaphore;
+
+use database::{Table, TableError, TableOptions, failed};
+use feed::Feeds;
+use fold::Folds;
+
+use crate::error::OpenError;
+use crate::floors::Floors;
+
+/// How many calls use the table at once; more would only wait for the same disk.
+const CALLS_AT_ONCE: usize = 16;
+
+/// The projection of a [`Store`](crate::Store)'s log. Clones are the same projection.
+#[derive(Clone)]
+pub struct EmbeddedProjection {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    dir: PathBuf,
+    options: TableOptions,
+    table: RwLock<Open>,
+    /// Whether the table is a fold of another log; then it answers nothing.
+    is_foreign: bool,
+    partitions: Box<[Part]>,
+    calls: Semaphore,
+}
+
+/// The table, if it opened.
+struct Open {
+    table: Option<Table>,
+    /// How often it was opened.
+    times: u64,
+}
+
+/// One partition.
+#[derive(Default)]
+struct Part {
+    /// What the table said, and in which of its openings.
+    folds: Mutex<Option<(u64, Folds)>>,
+    feeds: Feeds,
+}
+
+impl EmbeddedProjection {
+    /// Opens the projection of `log` in `dir`. Also answers why the one that was there had to be
+    /// put aside, if it had to.
+    ///
+    /// # Errors
+    /// [`OpenError::Projection`].
+    pub(crate) fn open(
+        dir: &Path,
+        log: LogIdentity,
+        floors: Arc<Floors>,
+        cache_bytes: u64,
+    ) -> Result<(Self, Option<String>), OpenError> {
+        let options = TableOptions { cache_bytes, floors };
+        let failed = |error| match error {
+            TableError::Damaged(reason) | TableError::Unavailable(reason) => {
+                OpenError::Projection { reason }
+            }
+        };
+        let open = || {
+            let table = Table::open(dir, &options)?;
+            table.identity(&log).map(|identity| (table, identity))
+        };
+        let mut put_aside = None;
+        let (table, identity) = match open() {
+            Err(TableError::Damaged(reason)) => {
+                set_aside(dir)?;
+                tracing::error!(reason, "the projection is damaged; it is built again");
+                put_aside = Some(reason);
+                open().map_err(failed)?
+            }
+            opened => opened.map_err(failed)?,
+        };
+        let is_foreign = identity != log;
+        if is_foreign {
+            tracing::error!(dir = %dir.display(), "the projection belongs to another log");
+        }
+        let shared = Shared {
+            dir: dir.to_owned(),
+            options,
+            table: RwLock::new(Open { table: Some(table), times: 0 }),
+            is_foreign,
+            partitions: log.partitions().map(|_| Part::default()).collect(),
+            calls: Semaphore::new(CALLS_AT_ONCE),
+        };
+        Ok((Self { shared: Arc::new(shared) }, put_aside))
+    }
+
+    /// Makes everything applied survive a power cut. May block.
+    pub(crate) fn sync(&self) {
+        let open = self.shared.table.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(Err(error)) = open.table.as_ref().map(Table::sync) {
+            tracing::warn!(%error, "cannot sync the projection");
+        }
+    }
+
+    /// Runs `work` where it may wait for the disk.
+    async fn call<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Shared) -> Result<T, ProjectionError> + Send + 'static,
+    ) -> Result<T, ProjectionError> {
+        if self.shared.is_foreign {
+            return Err(ProjectionError::OtherLog);
+        }
+        let cancelled = || ProjectionError::Unavailable { reason: "the call was cancelled".into() };
+        let turn = self.shared.calls.acquire().await.map_err(|_| cancelled())?;
+        let shared = self.shared.clone();
+        let done = tokio::task::spawn_blocking(move || work(&shared)).await;
+        drop(turn);
+        done.map_err(|_| cancelled())?
+    }
+}
+
+impl Shared {
+    fn part(&self, partition: Partition) -> Result<&Part, ProjectionError> {
+        let part = self.partitions.get(usize::from(partition.0));
+        part.ok_or(ProjectionError::NotBuilt(partition))
+    }
+
+    /// Runs `work` on the table, and tells it which opening of the table it is. One that failed is
+    /// opened again first.
+    fn with_table<T>(
+        &self,
+        work: impl FnOnce(&Table, u64) -> Result<T, ProjectionError>,
+    ) -> Result<T, ProjectionError> {
+        loop {
+            let open = self.table.read().unwrap_or_else(PoisonError::into_inner);
+            if let Some(table) = open.table.as_ref().filter(|table| !table.is_broken()) {
+                return work(table, open.times);
+            }
+            drop(open);
+            self.open_again()?;
+        }
+    }
+
+    /// A table takes no writes after one that failed. Another opening finds out what is there.
+    fn open_again(&self) -> Result<(), ProjectionError> {
+        let mut open = self.table.write().unwrap_or_else(PoisonError::into_inner);
+        if open.table.as_ref().is_none_or(Table::is_broken) {
+            open.table = None;
+            open.table = Some(Table::open(&self.dir, &self.options)?);
+            open.times += 1;
+            tracing::info!("the projection is open again");
+        }
+        Ok(())
+    }
+
+    /// Runs `work` on the table and the folds of a partition, which nobody else uses meanwhile.
+    /// After an error they are read from the table again.
+    fn with_folds<T>(
+        &self,
+        partition: Partition,
+        work: impl FnOnce(&Table, &mut Folds) -> Result<T, ProjectionError>,
+    ) -> Result<T, ProjectionError> {
+        let part = self.part(partition)?;
+        let mut known = part.folds.lock().unwrap_or_else(PoisonError::into_inner);
+        self.with_table(|table, times| {
+            let mut folds = match known.take().filter(|(read, _)| *read == times) {
+                Some((_, folds)) => folds,
+                None => Folds::read(table, &table.snapshot(), partition).map_err(failed)?,
+            };
+            let done = work(table, &mut folds)?;
+            *known = Some((times, folds));
+            Ok(done)
+        })
+    }
+
+    fn claim(&self, partition: Partition, stream: Stream) -> Result<Claim, ProjectionError> {
+        self.with_folds(partition, |table, folds| {
+            let fold = folds.of(stream);
+            let claimed = fold.unwrap_or_default().claimed();
+            let change = (keys::fold(partition, stream), Some(claimed.encode()));
+            table.write([change]).map_err(failed)?;
+            *fold = Some(claimed);
+            Ok(claimed.claim())
+        })
+    }
+
+    fn apply(&self, write: &Write) -> Result<Applied, ProjectionError> {
+        self.with_folds(write.partition, |table, folds| {
+            if let Some(refused) = folds.refuse(write) {
+                return Ok(refused);
+            }
+            let changes = step::changes(table, folds, write)?;
+            table.write(changes).map_err(failed)?;
+            Ok(Applied::Applied)
+        })
+    }
+}
+
+/// Puts a table that cannot be read beside the place of the next, for whoever wants to look at it.
+/// An earlier one goes.
+fn set_aside(dir: &Path) -> Result<(), OpenError> {
+    let aside = dir.with_extension("damaged");
+    if aside.exists() {
+        std::fs::remove_dir_all(&aside).map_err(OpenError::io("remove", &aside))?;
+    }
+    std::fs::rename(dir, &aside).map_err(OpenError::io("put aside", dir))
+}
+
+#[async_trait]
+impl Projection for EmbeddedProjection {
+    async fn claim(&self, partition: Partition, stream: Stream) -> Result<Claim, ProjectionError> {
+        self.call(move |shared| shared.claim(partition, stream)).await
+    }
+
+    async fn apply(&self, write: Write) -> Result<Applied, ProjectionError> {
+        let (partition, stream, checkpoint) = (write.partition, write.stream, write.to);
+        let mut users: Vec<UserRef> = write.pieces.iter().map(|it| it.key.user()).collect();
+        users.sort_unstable();
+        users.dedup();
+        self.call(move |shared| {
+            let applied = shared.apply(&write)?;
+            if applied == Applied::Applied && stream == Stream::Events {
+                shared.part(partition)?.feeds.tell(checkpoint, users);
+            }
+            Ok(applied)
+        })
+        .await
+    }
+
+    async fn view(
+        &self,
+        partition: Partition,
+        keys: &[PieceKey],
+    ) -> Result<Views, ProjectionError> {
+        let keys = keys.to_vec();
+        self.call(move |shared| shared.with_table(|table, _| read::view(table, partition, &keys)))
+            .await
+    }
+
+    async fn items(
+        &self,
+        partition: Partition,
+        user: UserRef,
+        query: ItemQuery,
+    ) -> Result<Items, ProjectionError> {
+        let read = move |table: &Table, _| read::items(table, partition, user, query);
+        self.call(move |shared| shared.with_table(read)).await
+    }
+
+    async fn history(
+        &self,
+        partition: Partition,
+        user: UserRef,
+        of: Option<NotificationId>,
+    ) -> Result<Vec<RecordRef>, ProjectionError> {
+        self.call(move |shared| {
+            let floors = &shared.options.floors;
+            shared.with_table(|table, _| read::history(table, floors, partition, user, of))
+        })
+        .await
+    }
+
+    async fn due(
+        &self,
+        partition: Partition,
+        until: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<DueEntry>, ProjectionError> {
+        self.call(move |shared| {
+            let due =
+                |table: &Table, folds: &mut Folds| read::due(table, folds, partition, until, limit);
+            shared.with_folds(partition, due)
+        })
+        .await
+    }
+
+    async fn feed(&self, partition: Partition) -> Result<Box<dyn ChangeFeed>, ProjectionError> {
+        self.call(move |shared| {
+            let built = |table: &Table, _| read::checkpoint(table, &table.snapshot(), partition);
+            shared.with_table(built)?;
+            Ok(shared.part(partition)?.feeds.subscribe())
+        })
+        .await
+    }
+}

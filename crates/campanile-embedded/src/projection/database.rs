@@ -1,0 +1,166 @@
+//! The table in which the projection is kept.
+//!
+//! One table for everything: a write is one batch of it, so a flush of its memory to a file holds
+//! whole writes, and a power cut loses the latest of them whole.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::{Buf, BufMut};
+use campanile_core::port::ProjectionError;
+use campanile_core::{Generation, LogIdentity};
+use fjall::compaction::filter::Factory;
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, LsmError, PersistMode, Readable, Snapshot};
+
+use super::keys;
+use crate::floors::Floors;
+use crate::projection::history_filter::HistoryFilter;
+
+/// The format of keys and values; another one is built anew.
+const FORMAT: &[u8; 8] = b"CAMPPRJ1";
+/// Background threads that write and merge files.
+const WORKERS: usize = 2;
+/// How large the table's memory grows before it goes to a file.
+const MEMTABLE_BYTES: u64 = 32 << 20;
+/// How long the journal may grow.
+const JOURNAL_BYTES: u64 = 256 << 20;
+
+/// An open table.
+pub(super) struct Table {
+    database: Database,
+    pub(super) keyspace: Keyspace,
+    /// Set by a write that failed.
+    broken: AtomicBool,
+}
+
+/// What the table may use, and where it learns what to forget.
+#[derive(Clone)]
+pub(super) struct TableOptions {
+    pub(super) cache_bytes: u64,
+    pub(super) floors: Arc<Floors>,
+}
+
+/// Why a table does not open.
+pub(super) enum TableError {
+    /// What is stored cannot be used.
+    Damaged(String),
+    /// The disk does not answer.
+    Unavailable(String),
+}
+
+impl Table {
+    /// Opens the table in `dir`, or creates it.
+    pub(super) fn open(dir: &Path, options: &TableOptions) -> Result<Self, TableError> {
+        let filter: Arc<dyn Factory> = Arc::new(HistoryFilter::new(options.floors.clone()));
+        let database = Database::builder(dir)
+            .cache_size(options.cache_bytes)
+            .worker_threads(WORKERS)
+            .max_journaling_size(JOURNAL_BYTES)
+            .with_compaction_filter_factories(Arc::new(move |_| Some(filter.clone())))
+            .open()?;
+        let create = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES);
+        let keyspace = database.keyspace("projection", create)?;
+        Ok(Self { database, keyspace, broken: AtomicBool::new(false) })
+    }
+
+    /// The log that the table is a fold of; a new table becomes one of `ours`.
+    pub(super) fn identity(&self, ours: &LogIdentity) -> Result<LogIdentity, TableError> {
+        let Some(stored) = self.keyspace.get(keys::IDENTITY)? else {
+            let mut value = Vec::from(*FORMAT);
+            value.put_slice(&ours.id);
+            value.put_u32(ours.generation.0);
+            value.put_u16(ours.partitions);
+            self.keyspace.insert(keys::IDENTITY, value)?;
+            self.sync()?;
+            return Ok(*ours);
+        };
+        let damaged = || TableError::Damaged("it has another format".into());
+        read_identity(&stored).ok_or_else(damaged)
+    }
+
+    pub(super) fn snapshot(&self) -> Snapshot {
+        self.database.snapshot()
+    }
+
+    /// Writes `changes` in one piece. A process that dies afterwards has written them.
+    pub(super) fn write(
+        &self,
+        changes: impl IntoIterator<Item = (Vec<u8>, Option<Vec<u8>>)>,
+    ) -> fjall::Result<()> {
+        let mut batch = self.database.batch().durability(Some(PersistMode::Buffer));
+        for (key, value) in changes {
+            match value {
+                Some(value) => batch.insert(&self.keyspace, key, value),
+                None => batch.remove(&self.keyspace, key),
+            }
+        }
+        batch.commit().inspect_err(|error| {
+            tracing::error!(%error, "the projection cannot be written");
+            self.broken.store(true, Ordering::Relaxed);
+        })
+    }
+
+    /// Whether it has to be opened again.
+    pub(super) fn is_broken(&self) -> bool {
+        self.broken.load(Ordering::Relaxed)
+    }
+
+    /// Makes everything written survive a power cut.
+    pub(super) fn sync(&self) -> fjall::Result<()> {
+        self.database.persist(PersistMode::SyncAll)
+    }
+
+    /// Reads one value at the instant of `snapshot`.
+    pub(super) fn get(
+        &self,
+        snapshot: &Snapshot,
+        key: &[u8],
+    ) -> fjall::Result<Option<fjall::UserValue>> {
+        snapshot.get(&self.keyspace, key)
+    }
+}
+
+fn read_identity(stored: &[u8]) -> Option<LogIdentity> {
+    let mut rest = stored.strip_prefix(FORMAT)?;
+    let mut id = [0; 16];
+    rest.try_copy_to_slice(&mut id).ok()?;
+    let generation = Generation(rest.try_get_u32().ok()?);
+    Some(LogIdentity { id, generation, partitions: rest.try_get_u16().ok()? })
+}
+
+impl From<fjall::Error> for TableError {
+    /// Trouble of the disk may go away; what was read and makes no sense does not.
+    fn from(error: fjall::Error) -> Self {
+        let reason = error.to_string();
+        match error {
+            fjall::Error::Storage(LsmError::Io(source)) | fjall::Error::Io(source)
+                if !makes_no_sense(&source) =>
+            {
+                Self::Unavailable(reason)
+            }
+            fjall::Error::Locked | fjall::Error::Poisoned => Self::Unavailable(reason),
+            _ => Self::Damaged(reason),
+        }
+    }
+}
+
+impl From<TableError> for ProjectionError {
+    fn from(error: TableError) -> Self {
+        match error {
+            TableError::Damaged(reason) => Self::Damaged { reason },
+            TableError::Unavailable(reason) => Self::Unavailable { reason },
+        }
+    }
+}
+
+/// Turns an error of the table into the port's.
+pub(super) fn failed(error: fjall::Error) -> ProjectionError {
+    TableError::from(error).into()
+}
+
+fn makes_no_sense(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidData, NotFound, UnexpectedEof};
+    matches!(error.kind(), InvalidData | NotFound | UnexpectedEof)
+}
