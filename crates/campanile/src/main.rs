@@ -1,2 +1,40 @@
-//! Campanile.
-fn main() {}
+//! Campanile: one tower, every bell.
+//!
+//! The binary. It alone knows the adapters and the engine together:
+//!
+//! - [`cli`]: the command line; [`command`]: what each command does.
+//! - [`config`]: flags, environment and file, checked.
+//! - [`compose`]: adapters and roles put together; [`server`]: run, and stopped, as one process.
+//! - [`exit`]: how a command ends.
+
+mod cli;
+mod command;
+mod compose;
+mod config;
+mod environment;
+mod exit;
+mod group;
+mod logging;
+mod output;
+mod role;
+mod root;
+mod server;
+mod signal;
+mod system;
+mod thread;
+
+use std::process::ExitCode;
+
+/// Many small, short-lived allocations on several threads are what this program does.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    match cli::run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            output::complain(&failure.message);
+            failure.exit()
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! The command line.
+
+use std::io::Write;
+
+use clap::{Parser, Subcommand};
+
+use crate::command::{self, Client};
+use crate::config::DEFAULT_LISTEN;
+use crate::environment::Environment;
+use crate::exit::{Failure, Kind};
+use crate::output::Format;
+
+/// One tower, every bell: tell a user once, and every device rings.
+#[derive(Debug, Parser)]
+#[command(name = "campanile", version, arg_required_else_help = true)]
+struct Cli {
+    /// The form of standard output.
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "FORM")]
+    output: Format,
+    /// The server that client commands talk to [default: CAMPANILE_SERVER or
+    /// http://127.0.0.1:8640]
+    #[arg(long, global = true, value_name = "URL")]
+    server: Option<String>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs a server: every role, or some.
+    Serve(command::serve::Args),
+    /// Tells a user.
+    Publish(command::publish::Args),
+    /// Where a user can be reached.
+    #[command(subcommand)]
+    Endpoint(command::endpoint::Command),
+    /// What a user was told, latest change first.
+    Inbox(command::inbox::Args),
+    /// Dismisses notifications on every device; or records what else the user did.
+    Dismiss(command::dismiss::Args),
+    /// Follows what changes for a user.
+    Watch(command::watch::Args),
+    /// Everything that happened to a notification.
+    Timeline(command::history::TimelineArgs),
+    /// A notification as it was at an instant.
+    StateAt(command::history::StateAtArgs),
+    /// The configuration of a server.
+    #[command(subcommand)]
+    Config(command::settings::Command),
+    /// The groups that read the log.
+    #[command(subcommand)]
+    Group(command::group::Command),
+}
+
+/// Reads the command line and does what it says.
+///
+/// # Errors
+/// [`Failure`], with the exit code.
+pub(crate) fn run() -> Result<(), Failure> {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    let environment = Environment::read();
+    let server = cli.server.or_else(|| environment.server.clone());
+    let address = server.unwrap_or_else(|| format!("http://{DEFAULT_LISTEN}"));
+    let client = Client { address, format: cli.output };
+    match cli.command {
+        Command::Serve(args) => command::serve::run(args, environment),
+        Command::Publish(args) => command::publish::run(args, &client),
+        Command::Endpoint(command) => command::endpoint::run(command, &client),
+        Command::Inbox(args) => command::inbox::run(args, &client),
+        Command::Dismiss(args) => command::dismiss::run(args, &client),
+        Command::Watch(args) => command::watch::run(args, &client),
+        Command::Timeline(args) => command::history::timeline(args, &client),
+        Command::StateAt(args) => command::history::state_at(args, &client),
+        Command::Config(command) => command::settings::run(command, environment, cli.output),
+        Command::Group(command) => command::group::run(command, environment),
+    }
+}
+
+/// Help and version go to standard output and are no failure; anything else is one of usage.
+fn usage(error: &clap::Error) -> Result<(), Failure> {
+    let text = error.render();
+    if error.use_stderr() {
+        let _nobody_listens = write!(std::io::stderr(), "{text}");
+        return Err(Failure::new(Kind::Usage, ""));
+    }
+    let mut out = std::io::stdout().lock();
+    write!(out, "{text}")?;
+    Ok(out.flush()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,92 @@
+//! `campanile dismiss`
+
+use std::fmt;
+
+use campanile_proto::v1;
+use clap::ValueEnum;
+use serde::Serialize;
+
+use super::{Client, Whom};
+use crate::exit::{Failure, Kind};
+
+/// The arguments.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    whom: Whom,
+    /// The notifications, 1 to 500.
+    #[arg(required = true, value_name = "NOTIFICATION")]
+    ids: Vec<String>,
+    /// Marks them read; without --action nothing else.
+    #[arg(long)]
+    read: bool,
+    /// What the user did; dismissed if nothing is said.
+    #[arg(long, value_enum)]
+    action: Option<Action>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Action {
+    Activated,
+    Dismissed,
+    Snoozed,
+}
+
+/// What became of one of them.
+#[derive(Debug, Serialize)]
+struct Recorded {
+    notification_id: String,
+    recorded: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+impl fmt::Display for Recorded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let reason = self.reason.as_deref().unwrap_or("recorded");
+        write!(f, "{}  {reason}", self.notification_id)
+    }
+}
+
+/// Records what the user did.
+///
+/// # Errors
+/// [`Failure`] if one of them was not recorded; the others were.
+pub(crate) fn run(args: Args, client: &Client) -> Result<(), Failure> {
+    client.run(|client, format| async move {
+        let asked = args.ids.len();
+        let answer = client.update_state(request(args)).await?;
+        let mut recorded = 0;
+        for result in answer.results {
+            let reason = match result.result {
+                Some(v1::item_result::Result::Failure(failure)) => Some(failure.reason),
+                _ => None,
+            };
+            recorded += usize::from(reason.is_none());
+            let notification_id = result.notification_id;
+            let recorded = reason.is_none();
+            format.write(&Recorded { notification_id, recorded, reason })?;
+        }
+        match asked - recorded.min(asked) {
+            0 => Ok(()),
+            failed => {
+                let message = format_args!("{failed} of {asked} were not recorded");
+                Err(Failure::new(Kind::Failed, message))
+            }
+        }
+    })
+}
+
+fn request(args: Args) -> v1::UpdateStateRequest {
+    let (app, target) = args.whom.into_wire();
+    let default = (!args.read).then_some(Action::Dismissed);
+    let action = args.action.or(default).map(|action| match action {
+        Action::Activated => v1::UserAction::Activated.into(),
+        Action::Dismissed => v1::UserAction::Dismissed.into(),
+        Action::Snoozed => v1::UserAction::Snoozed.into(),
+    });
+    let read = args.read.then_some(true);
+    let update =
+        |notification_id| v1::StateUpdate { notification_id, revision: None, read, action };
+    v1::UpdateStateRequest { app, target, updates: args.ids.into_iter().map(update).collect() }
+}

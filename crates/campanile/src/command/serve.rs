@@ -1,0 +1,88 @@
+//! `campanile serve`
+
+use std::path::PathBuf;
+
+use crate::compose;
+use crate::config::{Config, Effective, Given};
+use crate::environment::Environment;
+use crate::exit::{Failure, Kind};
+use crate::{logging, server};
+
+/// The arguments.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+/// How a server is told what it is. Values are checked with the rest of the configuration.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(crate) struct ServerArgs {
+    /// The configuration file [default: CAMPANILE_CONFIG, or none]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where to listen [default: 127.0.0.1:8640]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<String>,
+    /// Where the log and the projection are [default: campanile-data]
+    #[arg(long, value_name = "DIRECTORY")]
+    data_dir: Option<String>,
+    /// How many partitions a new log gets [default: 64]
+    #[arg(long, value_name = "COUNT")]
+    partitions: Option<String>,
+    /// What to do: some of ingest, gateway, projector, deliver:apns, scheduler [default: all]
+    #[arg(long, value_name = "ROLES")]
+    role: Option<String>,
+    /// Listen beyond loopback although callers are not authenticated.
+    #[arg(long)]
+    insecure_no_auth: bool,
+    /// error, warn, info, debug or trace [default: info]
+    #[arg(long, value_name = "LEVEL")]
+    log_level: Option<String>,
+    /// text or json [default: text]
+    #[arg(long, value_name = "FORM")]
+    log_format: Option<String>,
+}
+
+impl ServerArgs {
+    /// Reads and checks the configuration.
+    ///
+    /// # Errors
+    /// [`Failure`] of the kind [`Kind::Config`].
+    pub(crate) fn load(
+        self,
+        environment: Environment,
+    ) -> Result<(Config, Vec<Effective>), Failure> {
+        let insecure = self.insecure_no_auth.then(|| "true".to_owned());
+        let flags = [
+            ("serve.listen", "--listen", self.listen),
+            ("serve.roles", "--role", self.role),
+            ("serve.insecure_no_auth", "--insecure-no-auth", insecure),
+            ("store.directory", "--data-dir", self.data_dir),
+            ("store.partitions", "--partitions", self.partitions),
+            ("log.level", "--log-level", self.log_level),
+            ("log.format", "--log-format", self.log_format),
+        ];
+        let given = |(setting, flag, value): (_, _, Option<_>)| Some((setting, (flag, value?)));
+        let given = Given {
+            file: self.config.or(environment.config),
+            flags: flags.into_iter().filter_map(given).collect(),
+            environment: environment.settings,
+        };
+        let loaded = Config::load(given);
+        let (config, effective) = loaded.map_err(|error| Failure::new(Kind::Config, error))?;
+        // What only the sender can judge, such as a certificate that is none.
+        compose::pusher(&config, crate::system::SystemClock::start())?;
+        Ok((config, effective))
+    }
+}
+
+/// Serves until asked to stop.
+///
+/// # Errors
+/// [`Failure`].
+pub(crate) fn run(args: Args, environment: Environment) -> Result<(), Failure> {
+    let (config, _) = args.server.load(environment)?;
+    logging::start(&config.log);
+    server::run(config)
+}

@@ -1,0 +1,212 @@
+//! Composition: adapters and roles put together, one short function for each role.
+
+use std::sync::Arc;
+
+use campanile_core::port::{Clock, Entropy, EventLog, Fit, Projection, Stream};
+use campanile_core::{Offset, Platform, Route};
+use campanile_embedded::{EmbeddedLog, OpenError, Options, Store};
+use campanile_engine::deliverer::{self, Deliverer};
+use campanile_engine::edge::{Edge, Names};
+use campanile_engine::gateway::Gateway;
+use campanile_engine::ingest::Ingest;
+use campanile_engine::planted::Planted;
+use campanile_engine::projector::{self, Projector};
+use campanile_engine::scheduler::{self, Scheduler};
+use campanile_engine::seal::Seal;
+use campanile_engine::telemetry::Telemetry;
+use campanile_push::PoolConfig;
+use campanile_push::apns::{self, ApnsConfig, ApnsPusher, ApnsRoute};
+
+use crate::config::{Config, DeliverConfig};
+use crate::exit::{Failure, Kind};
+use crate::role::Group;
+use crate::root::Root;
+use crate::system::{SystemClock, SystemEntropy};
+
+/// What every role is made of: the ports, and the secrets.
+pub(crate) struct Parts {
+    store: Store,
+    root: Root,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) telemetry: Arc<Telemetry>,
+}
+
+impl Parts {
+    /// Opens the store, or creates it, and with it the root secret.
+    ///
+    /// # Errors
+    /// [`Failure`] that says why there is no store.
+    pub(crate) async fn open(config: &Config) -> Result<Self, Failure> {
+        let clock = SystemClock::start();
+        let entropy = SystemEntropy::open().map_err(|it| Failure::new(Kind::Unavailable, it))?;
+        let mut options = Options::new(config.store.partitions, clock.clone(), entropy.clone());
+        options.segment_bytes = config.store.segment_bytes;
+        options.projection_cache_bytes = config.store.cache_bytes;
+        let directory = &config.store.directory;
+        let store = Store::open(directory, &options).map_err(unopened)?;
+        let root = Root::of(directory, is_unused(&store).await?, &entropy)?;
+        Ok(Self { store, root, clock, entropy, telemetry: Arc::default() })
+    }
+
+    /// A stream of the log.
+    pub(crate) fn log(&self, stream: Stream) -> Arc<EmbeddedLog> {
+        self.store.log(stream)
+    }
+
+    /// Whether nothing was ever written to the log.
+    ///
+    /// # Errors
+    /// [`Failure`] if the log cannot be read.
+    pub(crate) async fn is_unused(&self) -> Result<bool, Failure> {
+        is_unused(&self.store).await
+    }
+
+    /// Waits until the store has stopped by itself, and tells why.
+    pub(crate) async fn stopped(&self) -> String {
+        let mut stopped = self.store.stopped();
+        let reason = stopped.wait_for(Option::is_some).await;
+        reason.ok().and_then(|reason| reason.clone()).unwrap_or_else(|| "closed".to_owned())
+    }
+
+    /// Writes what waits, and closes the store. Blocks.
+    pub(crate) fn close(&self) {
+        self.store.close();
+    }
+
+    fn projection(&self) -> Arc<dyn Projection> {
+        self.store.projection()
+    }
+
+    /// What the two roles that serve requests work with.
+    ///
+    /// # Errors
+    /// [`Failure`] if the seal's key is refused.
+    pub(crate) fn edge(&self) -> Result<Edge, Failure> {
+        let seal = Seal::new(&self.root.seal, self.entropy.clone());
+        Ok(Edge {
+            events: self.log(Stream::Events),
+            receipts: self.log(Stream::Receipts),
+            projection: self.projection(),
+            names: Names::new(self.root.names),
+            seal: Arc::new(seal.map_err(|error| Failure::new(Kind::Bug, error))?),
+            clock: self.clock.clone(),
+            entropy: self.entropy.clone(),
+            telemetry: self.telemetry.clone(),
+        })
+    }
+}
+
+/// Takes what producers publish, if a platform can carry it.
+pub(crate) fn ingest(edge: Edge) -> Arc<Ingest> {
+    let fits: Vec<Fit> = vec![apns::fit];
+    Arc::new(Ingest::new(edge, fits, Planted::default()))
+}
+
+/// Serves devices.
+pub(crate) fn gateway(edge: Edge) -> Arc<Gateway> {
+    Arc::new(Gateway::new(edge))
+}
+
+/// Folds the stream of `group`.
+pub(crate) fn projector(parts: &Parts, group: Group) -> Projector {
+    Projector::new(projector::Parts {
+        log: parts.log(group.stream),
+        stream: group.stream,
+        projection: parts.projection(),
+        group: group.group_name(),
+        telemetry: parts.telemetry.clone(),
+        planted: Planted::default(),
+    })
+}
+
+/// Hands deliveries to Apple.
+///
+/// # Errors
+/// [`Failure`] if a route cannot be used.
+pub(crate) fn deliverer_apns(parts: &Parts, config: &Config) -> Result<Deliverer, Failure> {
+    let events: Arc<dyn EventLog> = parts.log(Stream::Events);
+    Ok(Deliverer::new(deliverer::Parts {
+        events,
+        receipts: parts.log(Stream::Receipts),
+        projection: parts.projection(),
+        pusher: Arc::new(pusher(config, parts.clock.clone())?),
+        group: Group::DELIVER_APNS.group_name(),
+        clock: parts.clock.clone(),
+        entropy: parts.entropy.clone(),
+        telemetry: parts.telemetry.clone(),
+        config: deliverer::Config {
+            drain: config.deliver.drain,
+            ..deliverer::Config::of(Platform::Apns)
+        },
+        planted: Planted::default(),
+    }))
+}
+
+/// Turns agenda entries that came due into events.
+pub(crate) fn scheduler(parts: &Parts) -> Scheduler {
+    Scheduler::new(scheduler::Parts {
+        log: parts.log(Stream::Events),
+        projection: parts.projection(),
+        group: Group::SCHEDULER.group_name(),
+        clock: parts.clock.clone(),
+        telemetry: parts.telemetry.clone(),
+    })
+}
+
+/// The sender for the configured routes. It connects when there is something to send.
+///
+/// # Errors
+/// [`Failure`] of the kind [`Kind::Config`] that names the route.
+pub(crate) fn pusher(config: &Config, clock: Arc<dyn Clock>) -> Result<ApnsPusher, Failure> {
+    let mut routes = Vec::new();
+    for (app, configured) in &config.apps {
+        for it in configured {
+            let route = Route {
+                app: app.clone(),
+                platform: Platform::Apns,
+                environment: it.environment,
+                credential: it.topic.as_str().into(),
+            };
+            routes.push(ApnsRoute { route, key: it.key.clone(), server: it.server.clone() });
+        }
+    }
+    let config = ApnsConfig { routes, pool: pool(&config.deliver) };
+    ApnsPusher::new(config, clock).map_err(|error| Failure::new(Kind::Config, error))
+}
+
+fn pool(config: &DeliverConfig) -> PoolConfig {
+    PoolConfig {
+        connections: config.connections,
+        request_timeout: config.request_timeout,
+        ..PoolConfig::default()
+    }
+}
+
+async fn is_unused(store: &Store) -> Result<bool, Failure> {
+    for stream in Stream::ALL {
+        let log = store.log(stream);
+        for partition in log.identity().partitions() {
+            let kept = log.bounds(partition).await;
+            let kept = kept.map_err(|error| Failure::new(Kind::Unavailable, error))?;
+            if kept.end != Offset(0) {
+                return Ok(false);
+            }
+        }
+    }
+    Ok(true)
+}
+
+fn unopened(error: OpenError) -> Failure {
+    let kind = match &error {
+        OpenError::Partitions { .. } | OpenError::Option { .. } => Kind::Config,
+        OpenError::InUse { .. }
+        | OpenError::Damaged { .. }
+        | OpenError::Io { .. }
+        | OpenError::Projection { .. } => Kind::Unavailable,
+    };
+    match std::error::Error::source(&error) {
+        Some(source) => Failure::new(kind, format_args!("{error}: {source}")),
+        None => Failure::new(kind, error),
+    }
+}

@@ -1,0 +1,221 @@
+//! The configuration: where it comes from, what is in it, and what is wrong with it.
+//!
+//! A setting is taken from the flag, else from the environment (`CAMPANILE__SECTION__KEY`), else
+//! from the file, else it has its default. All of it is read here, once, at the start; everything
+//! else gets values. What is wrong is told in one line that names the place, the setting and the
+//! reason, and never repeats a value, which might be a secret in the wrong place.
+
+mod apps;
+mod file;
+mod place;
+mod raw;
+mod sources;
+#[cfg(test)]
+mod tests;
+mod value;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use campanile_api::may_listen;
+use campanile_core::{AppId, Environment};
+use campanile_push::Target;
+use campanile_push::apns::ApnsKey;
+
+use crate::role::Role;
+use sources::Sources;
+
+pub(crate) use file::read_secret;
+pub(crate) use value::span;
+
+/// Where a server listens and a client looks for it unless told otherwise.
+pub(crate) const DEFAULT_LISTEN: &str = "127.0.0.1:8640";
+
+/// The longest drain: with it a stop takes less than ten seconds in all.
+const LONGEST_DRAIN: Duration = Duration::from_secs(8);
+
+/// A checked configuration.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    pub(crate) serve: ServeConfig,
+    pub(crate) store: StoreConfig,
+    pub(crate) deliver: DeliverConfig,
+    pub(crate) log: LogConfig,
+    /// The tenants and their routes.
+    pub(crate) apps: BTreeMap<AppId, Vec<ApnsRouteConfig>>,
+}
+
+/// What the process does, and where it listens.
+#[derive(Clone, Debug)]
+pub(crate) struct ServeConfig {
+    pub(crate) listen: SocketAddr,
+    pub(crate) roles: BTreeSet<Role>,
+    pub(crate) insecure_no_auth: bool,
+}
+
+/// Where the log and the projection are.
+#[derive(Clone, Debug)]
+pub(crate) struct StoreConfig {
+    pub(crate) directory: PathBuf,
+    pub(crate) partitions: u16,
+    pub(crate) segment_bytes: u64,
+    pub(crate) cache_bytes: u64,
+}
+
+/// How pushes are sent.
+#[derive(Clone, Debug)]
+pub(crate) struct DeliverConfig {
+    /// Connections of one route.
+    pub(crate) connections: usize,
+    /// How long a platform may take to answer.
+    pub(crate) request_timeout: Duration,
+    /// How long a stop waits for what is in flight.
+    pub(crate) drain: Duration,
+}
+
+/// What is logged, and how.
+#[derive(Clone, Debug)]
+pub(crate) struct LogConfig {
+    pub(crate) level: tracing::Level,
+    pub(crate) format: LogFormat,
+}
+
+/// The form of log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// A route to Apple.
+#[derive(Clone, Debug)]
+pub(crate) struct ApnsRouteConfig {
+    pub(crate) environment: Environment,
+    /// The app's bundle id.
+    pub(crate) topic: String,
+    pub(crate) key: Arc<ApnsKey>,
+    pub(crate) server: Target,
+}
+
+/// What the command line and the environment say about the configuration.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Given {
+    /// The file named by `--config` or `CAMPANILE_CONFIG`.
+    pub(crate) file: Option<PathBuf>,
+    /// Values of flags, by setting; with the name of the flag.
+    pub(crate) flags: BTreeMap<&'static str, (&'static str, String)>,
+    /// Variables that begin with `CAMPANILE__`; `None` for a value that is not UTF-8.
+    pub(crate) environment: BTreeMap<String, Option<String>>,
+}
+
+/// What is wrong with a configuration.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{place}: {reason}")]
+pub(crate) struct ConfigError {
+    /// `file:line: setting`, the flag, or the variable.
+    pub(crate) place: String,
+    /// Why it cannot be used. Never a value.
+    pub(crate) reason: String,
+}
+
+/// One setting as it took effect, for `config show`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Effective {
+    pub(crate) setting: &'static str,
+    /// The value as a file would have it.
+    pub(crate) value: String,
+    /// Where it comes from.
+    pub(crate) origin: String,
+}
+
+impl Config {
+    /// Reads the file, if one is given, and checks everything.
+    ///
+    /// # Errors
+    /// The first [`ConfigError`] found.
+    pub(crate) fn load(given: Given) -> Result<(Self, Vec<Effective>), ConfigError> {
+        let (name, text) = match &given.file {
+            Some(path) => (path.display().to_string(), file::read_text(path, file::CONFIG_BYTES)?),
+            None => (String::new(), String::new()),
+        };
+        let base = given.file.as_deref().and_then(Path::parent).map(Path::to_owned);
+        let raw = raw::parse(&name, &text)?;
+        let mut sources = Sources::new(&name, &text, given.flags, given.environment);
+        let config = Self {
+            serve: serve(&mut sources, &raw.serve)?,
+            store: store(&mut sources, &raw.store)?,
+            deliver: deliver(&mut sources, &raw.deliver)?,
+            log: log(&mut sources, &raw.log)?,
+            apps: apps::check(&name, &text, base.as_deref(), raw.apps)?,
+        };
+        let effective = sources.finish()?;
+        Ok((config, effective))
+    }
+}
+
+fn serve(from: &mut Sources<'_>, raw: &raw::Serve) -> Result<ServeConfig, ConfigError> {
+    let insecure_no_auth =
+        from.get("serve.insecure_no_auth", raw.insecure_no_auth.as_ref(), "false")?;
+    let listen = from.get("serve.listen", raw.listen.as_ref(), DEFAULT_LISTEN)?;
+    if may_listen(listen.value, insecure_no_auth.value).is_err() {
+        let reason = "callers are not authenticated, so anybody who reaches this address could \
+                      send as any app; listen on a loopback address, or say --insecure-no-auth";
+        return Err(listen.refuse(reason));
+    }
+    let roles = from.get("serve.roles", raw.roles.as_ref(), Role::ALL_NAMES)?;
+    Ok(ServeConfig {
+        listen: listen.value,
+        roles: value::roles(&roles)?,
+        insecure_no_auth: insecure_no_auth.value,
+    })
+}
+
+fn store(from: &mut Sources<'_>, raw: &raw::Store) -> Result<StoreConfig, ConfigError> {
+    let directory: sources::Setting<value::Path> =
+        from.get("store.directory", raw.directory.as_ref(), "campanile-data")?;
+    let partitions = from.get("store.partitions", raw.partitions.as_ref(), "64")?;
+    let segment: sources::Setting<value::Size> =
+        from.get("store.segment_size", raw.segment_size.as_ref(), "64 MiB")?;
+    let cache: sources::Setting<value::Size> =
+        from.get("store.cache_size", raw.cache_size.as_ref(), "64 MiB")?;
+    let within = |size: &sources::Setting<value::Size>, least: u64, most: u64, reason| {
+        let bytes = size.value.0;
+        if (least..=most).contains(&bytes) { Ok(bytes) } else { Err(size.refuse(reason)) }
+    };
+    Ok(StoreConfig {
+        directory: directory.value.0.clone(),
+        partitions: partitions.within(1..=4096, "must be 1 to 4096")?,
+        segment_bytes: within(&segment, 64 << 10, 1 << 30, "must be 64 KiB to 1 GiB")?,
+        cache_bytes: within(&cache, 1 << 20, 64 << 30, "must be 1 MiB to 64 GiB")?,
+    })
+}
+
+fn deliver(from: &mut Sources<'_>, raw: &raw::Deliver) -> Result<DeliverConfig, ConfigError> {
+    let connections = from.get("deliver.connections", raw.connections.as_ref(), "4")?;
+    let timeout: sources::Setting<value::Span> =
+        from.get("deliver.request_timeout", raw.request_timeout.as_ref(), "15 s")?;
+    let drain: sources::Setting<value::Span> =
+        from.get("deliver.drain", raw.drain.as_ref(), "6 s")?;
+    let within = |span: &sources::Setting<value::Span>, least, most, reason| {
+        let value: Duration = span.value.0;
+        if value >= least && value <= most { Ok(value) } else { Err(span.refuse(reason)) }
+    };
+    let (second, minutes) = (Duration::from_secs(1), Duration::from_secs(120));
+    let limit = "must be 0 s to 8 s, so that a stop takes less than 10 s";
+    Ok(DeliverConfig {
+        connections: connections.within(1..=100, "must be 1 to 100")?,
+        request_timeout: within(&timeout, second, minutes, "must be 1 s to 2 min")?,
+        drain: within(&drain, Duration::ZERO, LONGEST_DRAIN, limit)?,
+    })
+}
+
+fn log(from: &mut Sources<'_>, raw: &raw::Log) -> Result<LogConfig, ConfigError> {
+    let level = from.get("log.level", raw.level.as_ref(), "info")?;
+    let format = from.get("log.format", raw.format.as_ref(), "text")?;
+    Ok(LogConfig { level: level.value, format: format.value })
+}

@@ -1,0 +1,157 @@
+//! The values of settings: how each is written, and how it is read.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::sources::Setting;
+use super::{ConfigError, LogFormat};
+use crate::role::Role;
+
+/// How a value stands in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shape {
+    /// A text in quotes.
+    Text,
+    /// A whole number.
+    Number,
+    /// `true` or `false`.
+    Truth,
+    /// Texts in brackets; with commas between them elsewhere.
+    Texts,
+}
+
+/// A type that settings have.
+pub(super) trait SettingValue: Sized {
+    /// How it stands in a file.
+    const SHAPE: Shape;
+    /// What it must be, in words.
+    const MUST: &'static str;
+
+    /// Reads it; `None` if it is not what it must be.
+    fn read(text: &str) -> Option<Self>;
+}
+
+macro_rules! setting_values {
+    ($($type:ty, $shape:ident, $must:literal, $read:expr;)*) => {$(
+        impl SettingValue for $type {
+            const SHAPE: Shape = Shape::$shape;
+            const MUST: &'static str = $must;
+
+            fn read(text: &str) -> Option<Self> {
+                let read: fn(&str) -> Option<Self> = $read;
+                read(text)
+            }
+        }
+    )*};
+}
+
+setting_values! {
+    SocketAddr, Text, "must be an IP address and port, such as \"127.0.0.1:8640\"",
+        |text| text.parse().ok();
+    bool, Truth, "must be true or false", |text| text.parse().ok();
+    u16, Number, "must be a whole number up to 65535", |text| text.parse().ok();
+    usize, Number, "must be a whole number", |text| text.parse().ok();
+    Path, Text, "must be a path", |text| (!text.is_empty()).then(|| Path(text.into()));
+    Size, Text, "must be a size, such as \"64 MiB\"", |text| size(text).map(Size);
+    Span, Text, "must be a duration, such as \"15 s\"", |text| span(text).map(Span);
+    tracing::Level, Text, "must be error, warn, info, debug or trace", level;
+    LogFormat, Text, "must be text or json", log_format;
+    Names, Texts, "must be names", |text| Some(Names(names(text)));
+}
+
+/// A path; relative ones are relative to where the process was started.
+#[derive(Clone, Debug)]
+pub(super) struct Path(pub(super) PathBuf);
+
+/// A number of bytes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Size(pub(super) u64);
+
+/// A length of time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Span(pub(super) Duration);
+
+/// Some names.
+#[derive(Clone, Debug)]
+pub(super) struct Names(pub(super) Vec<String>);
+
+/// The roles that a setting names.
+pub(super) fn roles(setting: &Setting<Names>) -> Result<BTreeSet<Role>, ConfigError> {
+    let known = format!("must be some of {}", Role::ALL_NAMES);
+    let roles: Option<BTreeSet<Role>> =
+        setting.value.0.iter().map(|name| Role::parse(name)).collect();
+    roles.filter(|roles| !roles.is_empty()).ok_or_else(|| setting.refuse(&known))
+}
+
+fn level(text: &str) -> Option<tracing::Level> {
+    // `parse` also takes numbers.
+    text.chars().all(char::is_alphabetic).then(|| text.parse().ok())?
+}
+
+fn log_format(text: &str) -> Option<LogFormat> {
+    match text {
+        "text" => Some(LogFormat::Text),
+        "json" => Some(LogFormat::Json),
+        _ => None,
+    }
+}
+
+fn names(text: &str) -> Vec<String> {
+    text.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect()
+}
+
+/// A whole number and a unit.
+fn quantity(text: &str) -> Option<(u64, &str)> {
+    let text = text.trim();
+    let end = text.find(|c: char| !c.is_ascii_digit())?;
+    let (number, unit) = text.split_at_checked(end)?;
+    Some((number.parse().ok()?, unit.trim()))
+}
+
+fn size(text: &str) -> Option<u64> {
+    let (number, unit) = quantity(text)?;
+    let unit: u64 = match unit {
+        "B" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        _ => return None,
+    };
+    number.checked_mul(unit)
+}
+
+/// Reads a length of time: a whole number and one of `ms`, `s`, `min`, `h`, `d`.
+pub(crate) fn span(text: &str) -> Option<Duration> {
+    let (number, unit) = quantity(text)?;
+    let seconds = match unit {
+        "ms" => return Some(Duration::from_millis(number)),
+        "s" => 1,
+        "min" => 60,
+        "h" => 3600,
+        "d" => 86_400,
+        _ => return None,
+    };
+    Some(Duration::from_secs(number.checked_mul(seconds)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_and_spans_need_their_units() {
+        assert_eq!(size("64 MiB"), Some(64 << 20));
+        assert_eq!(size("10KiB"), Some(10 << 10));
+        assert_eq!(span("250 ms"), Some(Duration::from_millis(250)));
+        assert_eq!(span("2min"), Some(Duration::from_secs(120)));
+        for bad in ["", "64", "MiB", "64 MB", "-1 MiB", "1.5 MiB", "99999999999999999999 B"] {
+            assert_eq!(size(bad), None, "{bad}");
+        }
+        for bad in ["", "15", "s", "1.5 s", "-1 s", "15 sec", "9999999999999999999 d"] {
+            assert_eq!(span(bad), None, "{bad}");
+        }
+        assert_eq!(size("99999999999 GiB"), None);
+    }
+}

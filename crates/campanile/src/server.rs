@@ -1,0 +1,266 @@
+//! A server: the configured roles in one process, from start to a clean stop.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use campanile_api::{ServeError, ServerConfig, Services};
+use campanile_core::port::ReadError;
+use campanile_engine::tasks::{Shutdown, ShutdownHandle, Task, spawn};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+
+use crate::compose::{self, Parts};
+use crate::config::Config;
+use crate::exit::{Failure, Kind};
+use crate::role::{Group, Role};
+use crate::{group, signal, thread};
+
+/// How long running calls may go on after the stop began.
+const API_DRAIN: Duration = Duration::from_secs(1);
+/// How long a role may take beyond its own drain before the process leaves without it.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// A running server. Stop it with [`Server::stop`].
+pub(crate) struct Server {
+    parts: Arc<Parts>,
+    /// How serving requests ended, until it was told.
+    api: Option<oneshot::Receiver<Result<(), ServeError>>>,
+    /// Owns the task that serves requests.
+    _api: Option<Task>,
+    stop_api: ShutdownHandle,
+    stop_roles: ShutdownHandle,
+    roles: Vec<thread::Running>,
+    ends: mpsc::Receiver<(&'static str, Option<RoleEnd>)>,
+    drain: Duration,
+}
+
+/// How a role in the background ended.
+type RoleEnd = Result<(), ReadError>;
+
+/// Serves until SIGTERM or SIGINT, or until something ends that should not.
+///
+/// # Errors
+/// [`Failure`].
+pub(crate) fn run(config: Config) -> Result<(), Failure> {
+    runtime()?.block_on(async {
+        let mut server = Server::start(&config).await?;
+        tokio::select! {
+            asked = signal::asked_to_stop() => {
+                let signal = asked.map_err(|error| Failure::new(Kind::Bug, error))?;
+                tracing::info!(signal, "stopping");
+                server.stop().await
+            }
+            failure = server.failure() => {
+                tracing::error!(reason = failure.message, "stopping after a failure");
+                // The failure that came first is the one to tell.
+                let _second = server.stop().await;
+                Err(failure)
+            }
+        }
+    })
+}
+
+/// The runtime for everything but the roles in the background.
+///
+/// # Errors
+/// [`Failure`] if the system gives no threads.
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.map_err(|error| Failure::new(Kind::Unavailable, error))
+}
+
+impl Server {
+    /// Starts what `config` says. Once this returns, requests are answered.
+    ///
+    /// # Errors
+    /// [`Failure`]; then nothing is left running.
+    pub(crate) async fn start(config: &Config) -> Result<Self, Failure> {
+        let listener = listen(config.serve.listen)?;
+        let address = listener.local_addr().map_err(|it| Failure::new(Kind::Unavailable, it))?;
+        let parts = Arc::new(Parts::open(config).await?);
+        group::prepare(&parts, &config.serve.roles).await?;
+        let (stop_api, api_stopping) = Shutdown::new();
+        let (stop_roles, roles_stopping) = Shutdown::new();
+        let (ended, ends) = mpsc::channel(8);
+        let mut server = Self {
+            parts,
+            api: None,
+            _api: None,
+            stop_api,
+            stop_roles,
+            roles: Vec::new(),
+            ends,
+            drain: config.deliver.drain,
+        };
+        server.start_roles(config, &roles_stopping, &ended)?;
+        server.start_api(config, listener, api_stopping)?;
+        let roles: Vec<_> = config.serve.roles.iter().map(|role| role.name()).collect();
+        tracing::info!(%address, roles = roles.join(","), "serving");
+        if config.apps.is_empty() {
+            tracing::warn!("no app is configured, so nothing can be pushed");
+        }
+        Ok(server)
+    }
+
+    fn start_roles(
+        &mut self,
+        config: &Config,
+        stopping: &Shutdown,
+        ended: &mpsc::Sender<(&'static str, Option<RoleEnd>)>,
+    ) -> Result<(), Failure> {
+        let parts = self.parts.clone();
+        let has = |role| config.serve.roles.contains(&role);
+        if has(Role::Projector) {
+            for group in [Group::PROJECTOR_EVENTS, Group::PROJECTOR_RECEIPTS] {
+                let (role, stopping) = (compose::projector(&parts, group), stopping.clone());
+                self.keep(group.name, ended, move || role.run(stopping))?;
+            }
+        }
+        if has(Role::DeliverApns) {
+            let (role, stopping) = (compose::deliverer_apns(&parts, config)?, stopping.clone());
+            self.keep(Role::DeliverApns.name(), ended, move || role.run(stopping))?;
+        }
+        if has(Role::Scheduler) {
+            let (role, stopping) = (compose::scheduler(&parts), stopping.clone());
+            self.keep(Role::Scheduler.name(), ended, move || role.run(stopping))?;
+        }
+        Ok(())
+    }
+
+    /// Starts a role in the background, and sees to it that its end is told.
+    fn keep<F, Fut>(
+        &mut self,
+        name: &'static str,
+        ended: &mpsc::Sender<(&'static str, Option<RoleEnd>)>,
+        role: F,
+    ) -> Result<(), Failure>
+    where
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future<Output = RoleEnd>,
+    {
+        let ended = ended.clone();
+        let started = thread::start(name, role, move |end| {
+            // Nobody waits any more when the process is ending.
+            let _nobody = ended.try_send((name, end));
+        });
+        self.roles.push(started.map_err(|error| Failure::new(Kind::Unavailable, error))?);
+        Ok(())
+    }
+
+    fn start_api(
+        &mut self,
+        config: &Config,
+        listener: TcpListener,
+        stopping: Shutdown,
+    ) -> Result<(), Failure> {
+        let edge = self.parts.edge()?;
+        let has = |role| config.serve.roles.contains(&role);
+        let services = Services {
+            ingest: has(Role::Ingest).then(|| compose::ingest(edge.clone())),
+            gateway: has(Role::Gateway).then(|| compose::gateway(edge)),
+            entropy: self.parts.entropy.clone(),
+        };
+        let limits = ServerConfig {
+            insecure_no_auth: config.serve.insecure_no_auth,
+            drain: API_DRAIN,
+            ..ServerConfig::default()
+        };
+        let listener = tokio::net::TcpListener::from_std(listener);
+        let listener = listener.map_err(|error| Failure::new(Kind::Unavailable, error))?;
+        let (tell, told) = oneshot::channel();
+        self.api = Some(told);
+        self._api = Some(spawn(async move {
+            let end = campanile_api::serve(limits, services, listener, stopping).await;
+            // Nobody waits any more when the process is ending.
+            let _nobody = tell.send(end);
+        }));
+        Ok(())
+    }
+
+    /// Waits until something ends that should not end.
+    pub(crate) async fn failure(&mut self) -> Failure {
+        let api = async {
+            match &mut self.api {
+                Some(api) => api.await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            Some((role, end)) = self.ends.recv() => ended(role, end),
+            reason = self.parts.stopped() => {
+                Failure::new(Kind::Unavailable, format_args!("the store stopped: {reason}"))
+            }
+            end = api => {
+                self.api = None;
+                match end {
+                    Ok(Err(error)) => Failure::new(Kind::Unavailable, error),
+                    Ok(Ok(())) => Failure::new(Kind::Bug, "the server stopped listening"),
+                    Err(_) => Failure::new(Kind::Bug, "the server panicked"),
+                }
+            }
+        }
+    }
+
+    /// Stops: first no more requests, then the roles, then the store. Takes less than ten seconds.
+    ///
+    /// # Errors
+    /// [`Failure`] if something did not stop in time, or ended badly.
+    pub(crate) async fn stop(mut self) -> Result<(), Failure> {
+        self.stop_api.begin();
+        if let Some(api) = self.api.take()
+            && let Ok(Err(error)) = api.await
+        {
+            tracing::warn!(%error, "calls were cut off");
+        }
+        self.stop_roles.begin();
+        let mut stopped = Ok(());
+        for _ in 0..self.roles.len() {
+            match timeout(self.drain + GRACE, self.ends.recv()).await {
+                Ok(Some((_, Some(Ok(()))))) => {}
+                Ok(Some((role, end))) => stopped = Err(ended(role, end)),
+                Ok(None) | Err(_) => {
+                    return Err(Failure::new(Kind::Bug, "a role did not stop in time"));
+                }
+            }
+        }
+        for role in self.roles.drain(..) {
+            role.join();
+        }
+        let parts = self.parts.clone();
+        if tokio::task::spawn_blocking(move || parts.close()).await.is_err() {
+            return Err(Failure::new(Kind::Bug, "closing the store panicked"));
+        }
+        tracing::info!("stopped");
+        stopped
+    }
+}
+
+fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
+    let failed = |error: std::io::Error| {
+        let reason = match error.kind() {
+            std::io::ErrorKind::AddrInUse => "another process listens there".to_owned(),
+            _ => error.to_string(),
+        };
+        Failure::new(Kind::Config, format_args!("serve.listen: {address}: {reason}"))
+    };
+    let listener = TcpListener::bind(address).map_err(failed)?;
+    listener.set_nonblocking(true).map_err(failed)?;
+    Ok(listener)
+}
+
+/// What a role's end means while the server should run.
+fn ended(role: &str, end: Option<RoleEnd>) -> Failure {
+    match end {
+        Some(Err(error)) => {
+            let kind = match &error {
+                ReadError::NoGroup(_) => Kind::Config,
+                ReadError::Unavailable { .. } | ReadError::Damaged { .. } => Kind::Unavailable,
+                ReadError::OutOfRange { .. } | ReadError::NoPartition(_) => Kind::Bug,
+            };
+            Failure::new(kind, format_args!("{role}: {error}"))
+        }
+        Some(Ok(())) => Failure::new(Kind::Bug, format_args!("{role} ended by itself")),
+        None => Failure::new(Kind::Bug, format_args!("{role} panicked")),
+    }
+}

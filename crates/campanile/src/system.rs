@@ -1,0 +1,101 @@
+//! The machine's clock and random generator, behind the ports.
+
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use aws_lc_rs::rand::{SecureRandom, SystemRandom};
+use campanile_core::port::{Clock, Entropy};
+use campanile_core::{Tick, Timestamp};
+
+/// The clock of the machine.
+#[derive(Debug)]
+pub(crate) struct SystemClock {
+    started: Instant,
+}
+
+impl SystemClock {
+    /// A clock whose ticks begin now.
+    pub(crate) fn start() -> Arc<dyn Clock> {
+        #[expect(clippy::disallowed_methods, reason = "this is the clock")]
+        let started = Instant::now();
+        Arc::new(Self { started })
+    }
+}
+
+impl Clock for SystemClock {
+    /// A machine that believes to be before 1970 gets the epoch.
+    fn now(&self) -> Timestamp {
+        #[expect(clippy::disallowed_methods, reason = "this is the clock")]
+        let now = SystemTime::now();
+        let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+        Timestamp::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    fn tick(&self) -> Tick {
+        Tick::from_start(self.started.elapsed())
+    }
+}
+
+/// The operating system's cryptographic generator.
+pub(crate) struct SystemEntropy(SystemRandom);
+
+/// The operating system gave no random bytes.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the operating system gives no random bytes")]
+pub(crate) struct NoEntropy;
+
+impl SystemEntropy {
+    /// The generator, after it has shown that it works.
+    ///
+    /// # Errors
+    /// [`NoEntropy`].
+    pub(crate) fn open() -> Result<Arc<Self>, NoEntropy> {
+        #[expect(clippy::disallowed_methods, reason = "this is the source of randomness")]
+        let random = SystemRandom::new();
+        let entropy = Self(random);
+        entropy.fill(&mut [0; 16])?;
+        Ok(Arc::new(entropy))
+    }
+
+    /// Fills `bytes`.
+    ///
+    /// # Errors
+    /// [`NoEntropy`].
+    pub(crate) fn fill(&self, bytes: &mut [u8]) -> Result<(), NoEntropy> {
+        self.0.fill(bytes).map_err(|_| NoEntropy)
+    }
+}
+
+impl Entropy for SystemEntropy {
+    fn draw(&self) -> [u8; 16] {
+        let mut bytes = [0; 16];
+        // An id that may not be unique could join two things that have nothing to do with each
+        // other. No request is worth that.
+        if self.fill(&mut bytes).is_err() {
+            tracing::error!("the operating system gives no random bytes any more");
+            std::process::abort();
+        }
+        bytes
+    }
+}
+
+impl std::fmt::Debug for SystemEntropy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SystemEntropy")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn draws_differ_and_time_passes() {
+        let entropy = SystemEntropy::open().unwrap();
+        assert_ne!(entropy.draw(), entropy.draw());
+        let clock = SystemClock::start();
+        let (earlier, later) = (clock.tick(), clock.tick());
+        assert!(later >= earlier);
+        assert!(clock.now() > Timestamp::from_millis(1_704_067_200_000), "after 2024");
+    }
+}
