@@ -61,12 +61,17 @@ fn tell_others(
     origin: Option<EndpointId>,
 ) -> Vec<Delivery> {
     let at = position.offset;
-    let had_effect = item.change.is_some_and(|change| change.at >= at);
-    let shown = item.revisions.iter().rev().find(|posted| **posted < at);
-    let (true, Some(shown)) = (had_effect, shown) else { return Vec::new() };
+    let Some(shown) = item.revisions.iter().rev().find(|posted| **posted < at) else {
+        return Vec::new();
+    };
+    // With a later state, a change that had no effect looks like one that is superseded, except
+    // to the endpoint on which all later changes were made: to it, nothing was changed elsewhere.
+    let has_news =
+        |id: &EndpointId| item.last_change_not_from(*id).is_some_and(|changed| changed >= at);
     let may_show = |(id, endpoint): &(&EndpointId, &Endpoint)| {
         endpoint.since < *shown
             && Some(**id) != origin
+            && has_news(id)
             && item.shown_on.contains(endpoint.address.platform())
     };
     let sync = |(id, endpoint): (&EndpointId, &Endpoint)| Delivery {
