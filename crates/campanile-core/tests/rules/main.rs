@@ -1,0 +1,21 @@
+//! The rules of the core: one line per rule, and properties of every history.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    missing_docs,
+    reason = "test code"
+)]
+
+mod compose;
+mod convergence;
+mod endpoints;
+mod ids;
+mod items;
+mod plan;
+mod plan_properties;
+mod requests;
+mod still_due;
+mod totality;
