@@ -8,4 +8,4 @@ pub mod apns;
 mod pool;
 mod retry_after;
 
-pub use pool::{PoolConfig, PoolCounters, Roots, Target, TargetError};
+pub use pool::{PoolConfig, PoolCounters, Roots, Target, TargetError, ZeroLimit};

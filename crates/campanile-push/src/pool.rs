@@ -24,7 +24,7 @@ use http::HeaderValue;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-pub use config::{PoolConfig, Roots, Target};
+pub use config::{PoolConfig, Roots, Target, ZeroLimit};
 pub use counters::PoolCounters;
 pub use dial::TargetError;
 pub(crate) use exchange::{Answer, Lost};
@@ -58,7 +58,7 @@ impl Pool {
     /// A pool that connects to `target` once somebody wants room.
     ///
     /// # Errors
-    /// [`TargetError`] if the target's host or roots are unusable.
+    /// [`TargetError`] if the target's host or roots, or a limit, are unusable.
     pub(crate) fn new(target: Target, config: PoolConfig) -> Result<Self, TargetError> {
         let shared = Arc::new(Shared::new(target.host.clone(), config));
         let dialer = Arc::new(Dialer::new(target, &shared.config)?);

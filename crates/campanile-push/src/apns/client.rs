@@ -58,6 +58,12 @@ pub enum ApnsError {
 }
 
 /// Sends pushes to Apple.
+///
+/// Its connections live on the tokio runtime that first asks for a slot: one sender per runtime.
+/// A slot's room is free again when the future of its `send` ends, so whoever has sends in flight
+/// must poll them while waiting for the next slot.
+///
+/// Dropping it closes the connections as soon as the slots are gone too.
 pub struct ApnsPusher {
     routes: BTreeMap<Route, Arc<Line>>,
 }

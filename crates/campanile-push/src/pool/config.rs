@@ -82,7 +82,37 @@ impl Default for PoolConfig {
     }
 }
 
+/// A limit that lets nothing through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("pool: {field} must be more than zero")]
+pub struct ZeroLimit {
+    /// Which field of [`PoolConfig`].
+    pub field: &'static str,
+}
+
 impl PoolConfig {
+    /// Whether anything can be sent within these limits.
+    ///
+    /// # Errors
+    /// [`ZeroLimit`] names the first field that is zero.
+    pub(super) fn check(&self) -> Result<(), ZeroLimit> {
+        let zeroes = [
+            ("connections", self.connections == 0),
+            ("streams_per_connection", self.streams_per_connection == 0),
+            ("connect_timeout", self.connect_timeout.is_zero()),
+            ("request_timeout", self.request_timeout.is_zero()),
+            ("room_timeout", self.room_timeout.is_zero()),
+            ("ping_after", self.ping_after.is_zero()),
+            ("ping_timeout", self.ping_timeout.is_zero()),
+            ("first_backoff", self.first_backoff.is_zero()),
+            ("longest_backoff", self.longest_backoff.is_zero()),
+        ];
+        match zeroes.iter().find(|(_, zero)| *zero) {
+            Some((field, _)) => Err(ZeroLimit { field }),
+            None => Ok(()),
+        }
+    }
+
     /// The wait before the next attempt to connect, after `failures` in a row.
     pub(super) fn backoff(&self, failures: u32) -> Duration {
         let doublings = failures.saturating_sub(1).min(16);
@@ -93,6 +123,16 @@ impl PoolConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_limit_of_zero_is_named() {
+        assert_eq!(PoolConfig::default().check(), Ok(()));
+        let config = PoolConfig { ping_after: Duration::ZERO, ..PoolConfig::default() };
+        assert_eq!(config.check(), Err(ZeroLimit { field: "ping_after" }));
+        let config = PoolConfig { connections: 0, ..PoolConfig::default() };
+        let text = "pool: connections must be more than zero";
+        assert_eq!(config.check().map_err(|it| it.to_string()), Err(text.to_owned()));
+    }
 
     #[test]
     fn backoff_doubles_up_to_its_limit() {

@@ -14,11 +14,14 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::config::{PoolConfig, Roots, Target};
+use super::config::{PoolConfig, Roots, Target, ZeroLimit};
 
-/// An unusable [`Target`].
+/// A server that cannot be connected to, or only in vain.
 #[derive(Debug, thiserror::Error)]
 pub enum TargetError {
+    /// A limit of the pool lets nothing through.
+    #[error(transparent)]
+    Limit(#[from] ZeroLimit),
     /// The host is neither a DNS name nor an IP address.
     #[error("host {host:?} is no server name")]
     Host {
@@ -69,6 +72,7 @@ pub(super) struct Dialer {
 
 impl Dialer {
     pub(super) fn new(target: Target, config: &PoolConfig) -> Result<Self, TargetError> {
+        config.check()?;
         let name = ServerName::try_from(target.host.clone())
             .map_err(|_| TargetError::Host { host: target.host.clone() })?;
         let tls = TlsConnector::from(Arc::new(tls(&target.roots)?));
