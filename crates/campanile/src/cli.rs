@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 
 use crate::command::{self, Client};
 use crate::config::DEFAULT_LISTEN;
+use crate::demo;
 use crate::environment::Environment;
 use crate::exit::{Failure, Kind};
 use crate::output::Format;
@@ -27,6 +28,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Shows one notification's way, with simulated devices, in one process.
+    Demo(demo::Args),
     /// Runs a server: every role, or some.
     Serve(command::serve::Args),
     /// Tells a user.
@@ -66,6 +69,7 @@ pub(crate) fn run() -> Result<(), Failure> {
     let address = server.unwrap_or_else(|| format!("http://{DEFAULT_LISTEN}"));
     let client = Client { address, format: cli.output };
     match cli.command {
+        Command::Demo(args) => demo::run(&args, cli.output),
         Command::Serve(args) => command::serve::run(args, environment),
         Command::Publish(args) => command::publish::run(args, &client),
         Command::Endpoint(command) => command::endpoint::run(command, &client),

@@ -5,12 +5,14 @@
 //! - [`cli`]: the command line; [`command`]: what each command does.
 //! - [`config`]: flags, environment and file, checked.
 //! - [`compose`]: adapters and roles put together; [`server`]: run, and stopped, as one process.
+//! - [`demo`]: the story of one notification, told while it happens.
 //! - [`exit`]: how a command ends.
 
 mod cli;
 mod command;
 mod compose;
 mod config;
+mod demo;
 mod environment;
 mod exit;
 mod group;

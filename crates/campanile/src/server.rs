@@ -23,6 +23,7 @@ const GRACE: Duration = Duration::from_millis(500);
 
 /// A running server. Stop it with [`Server::stop`].
 pub(crate) struct Server {
+    address: SocketAddr,
     parts: Arc<Parts>,
     /// How serving requests ended, until it was told.
     api: Option<oneshot::Receiver<Result<(), ServeError>>>,
@@ -84,6 +85,7 @@ impl Server {
         let (stop_roles, roles_stopping) = Shutdown::new();
         let (ended, ends) = mpsc::channel(8);
         let mut server = Self {
+            address,
             parts,
             api: None,
             _api: None,
@@ -101,6 +103,16 @@ impl Server {
             tracing::warn!("no app is configured, so nothing can be pushed");
         }
         Ok(server)
+    }
+
+    /// Where it listens.
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The ports and counters.
+    pub(crate) fn parts(&self) -> &Parts {
+        &self.parts
     }
 
     fn start_roles(

@@ -35,12 +35,12 @@ pub(crate) struct StateAtArgs {
 /// One line of a timeline.
 #[derive(Debug, Serialize)]
 pub(crate) struct Line {
-    time: String,
+    pub(crate) time: String,
     /// The event's name, or `delivery`.
     pub(crate) what: String,
     #[serde(skip_serializing_if = "String::is_empty")]
-    endpoint_id: String,
-    detail: String,
+    pub(crate) endpoint_id: String,
+    pub(crate) detail: String,
 }
 
 impl fmt::Display for Line {
@@ -87,9 +87,9 @@ pub(crate) fn state_at(args: StateAtArgs, client: &Client) -> Result<(), Failure
     })
 }
 
-/// A timeline in lines: one for an event, one for each delivery of a receipt.
-pub(crate) fn lines(answer: v1::GetTimelineResponse) -> impl Iterator<Item = Line> {
-    answer.entries.into_iter().flat_map(|entry| {
+/// A timeline in lines: one for an event, one for each delivery of a receipt, in order of time.
+pub(crate) fn lines(answer: v1::GetTimelineResponse) -> Vec<Line> {
+    let entries = answer.entries.into_iter().flat_map(|entry| {
         let time = instant(entry.time.as_ref());
         match entry.entry {
             None => Vec::new(),
@@ -98,7 +98,12 @@ pub(crate) fn lines(answer: v1::GetTimelineResponse) -> impl Iterator<Item = Lin
                 receipt.deliveries.iter().map(delivery_line).collect()
             }
         }
-    })
+    });
+    let mut lines: Vec<_> = entries.collect();
+    // A receipt is written after what it tells of; its deliveries have their own times, of which
+    // all texts have the same length.
+    lines.sort_by(|one, other| one.time.cmp(&other.time));
+    lines
 }
 
 fn event_line(time: String, event: v1::TimelineEvent) -> Line {
