@@ -1,0 +1,115 @@
+//! The client commands, as scripts use them.
+
+use std::process::{Output, Stdio};
+
+use serde_json::Value;
+
+use crate::process::{campanile, data, run, talk};
+use crate::tower::{TOPIC, Tower};
+
+/// Runs a client command against `server`; answers its JSON records.
+fn json(server: &str, args: &[&str]) -> Vec<Value> {
+    let done = call(server, args);
+    assert!(done.status.success(), "{args:?}: {}", talk(&done));
+    data(&done).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn call(server: &str, args: &[&str]) -> Output {
+    let mut command = campanile();
+    command.env("CAMPANILE_SERVER", server).args(["--output", "json"]).args(args);
+    command.output().unwrap()
+}
+
+#[tokio::test]
+async fn a_notification_from_publish_to_state_at() {
+    let tower = Tower::new();
+    tower.device("a1");
+    let server = tower.start(None);
+    let at = server.address().await;
+    let alice = ["--app", "shop", "--user", "alice"];
+    let with = |verb: &[&'static str], more: &[&str]| {
+        let args: Vec<_> = verb.iter().copied().chain(alice).map(str::to_owned).collect();
+        let args = args.into_iter().chain(more.iter().map(|&it| it.to_owned())).collect::<Vec<_>>();
+        json(&at, &args.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    let add = ["--installation", "phone", "--token", "a1", "--topic", TOPIC, "--lease", "1 d"];
+    let added = with(&["endpoint", "add"], &add);
+    let unsid = added[0]["unsid"].as_str().unwrap();
+    assert_eq!(with(&["endpoint", "list"], &[])[0]["status"], "live");
+
+    let published = with(&["publish"], &["--title", "Bell", "--body", "Text", "--key", "k"]);
+    assert_eq!(published[0]["repeated"], false);
+    let id = published[0]["notification_id"].as_str().unwrap().to_owned();
+    assert_eq!(
+        with(&["publish"], &["--title", "Bell", "--body", "Text", "--key", "k"])[0]["repeated"],
+        true
+    );
+    tower.wait_until("it rings", |world| world.device("a1").unwrap().shown(&id).is_some()).await;
+    let inbox = with(&["inbox"], &[]);
+    assert_eq!((&inbox[0]["title"], &inbox[0]["action"]), (&"Bell".into(), &"none".into()));
+
+    let done = json(&at, &["dismiss", "--app", "shop", "--unsid", unsid, &id]);
+    assert_eq!(done[0]["recorded"], true);
+    let timeline = with(&["timeline"], &[&id]);
+    let what: Vec<_> = timeline.iter().map(|line| line["what"].as_str().unwrap()).collect();
+    assert_eq!(what[0], "NotificationPosted");
+    assert!(what.contains(&"StateChanged"), "{what:?}");
+    let posted = timeline[0]["time"].as_str().unwrap();
+    assert_eq!(with(&["state-at"], &[&id, "--at", posted])[0]["action"], "none");
+
+    with(&["endpoint", "retire"], &["--installation", "phone"]);
+    assert_eq!(with(&["endpoint", "list"], &[])[0]["status"], "unregistered");
+}
+
+#[tokio::test]
+async fn failures_of_the_server_have_their_exit_codes() {
+    let tower = Tower::new();
+    let server = tower.start(None);
+    let at = server.address().await;
+    let id = "0".repeat(32);
+    let long = "x".repeat(257);
+    let table: [(&[&str], i32, &str); 6] = [
+        (&["publish", "--app", "No", "--user", "a", "--title", "t"], 65, "app"),
+        (&["publish", "--app", "shop", "--user", "a b", "--title", "t"], 65, "target.user_id"),
+        (&["publish", "--app", "shop", "--user", "a", "--title", &long], 65, "title"),
+        (&["timeline", "--app", "shop", "--user", "a", "nonsense"], 65, "notification_id"),
+        (&["timeline", "--app", "shop", "--user", "a", &id], 1, "not found"),
+        (&["inbox", "--app", "shop", "--unsid", "nonsense"], 65, "unsid"),
+    ];
+    for (args, code, word) in table {
+        let done = call(&at, args);
+        assert_eq!(done.status.code(), Some(code), "{args:?}: {}", talk(&done));
+        assert!(talk(&done).contains(word), "{args:?}: {}", talk(&done));
+        assert_eq!(data(&done), "", "nothing but data on standard output");
+    }
+}
+
+#[test]
+fn a_server_that_is_not_there_is_unavailable() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let server = format!("http://{free}");
+    let done = call(&server, &["inbox", "--app", "shop", "--user", "alice"]);
+    assert_eq!(done.status.code(), Some(69), "{}", talk(&done));
+    assert!(talk(&done).starts_with("campanile: cannot reach the server: "), "{}", talk(&done));
+    let done = call("not a url", &["inbox", "--app", "shop", "--user", "alice"]);
+    assert_eq!(done.status.code(), Some(2), "{}", talk(&done));
+}
+
+#[test]
+fn a_closed_standard_output_is_no_failure() {
+    let mut command = campanile();
+    command.args(["config", "show"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    drop(child.stdout.take());
+    let done = child.wait_with_output().unwrap();
+    assert_eq!((done.status.code(), talk(&done).as_str()), (Some(0), ""));
+}
+
+#[test]
+fn settings_are_shown_with_their_origin() {
+    let shown = run(["config", "show", "--partitions", "8"]);
+    assert!(shown.status.success());
+    let shown = data(&shown);
+    assert!(shown.contains("store.partitions = 8  # --partitions\n"), "{shown}");
+    assert!(shown.contains("serve.listen = \"127.0.0.1:8640\"  # default\n"), "{shown}");
+}

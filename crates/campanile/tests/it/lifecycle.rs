@@ -1,0 +1,95 @@
+//! Starting, stopping, and what is never guessed in between.
+
+use crate::calls::{notification, publish, register, settled};
+use crate::process::{now_ms, talk};
+use crate::tower::Tower;
+
+#[tokio::test]
+async fn a_stop_is_clean_and_quick() {
+    let tower = Tower::new();
+    let (server, _client) = tower.serve(None).await;
+    let asked = now_ms();
+    assert_eq!(server.terminate().await.code(), Some(0));
+    let took = now_ms() - asked;
+    assert!(took < 10_000, "{took} ms");
+}
+
+#[tokio::test]
+async fn a_directory_belongs_to_one_process() {
+    let tower = Tower::new();
+    let (server, _client) = tower.serve(None).await;
+    let second = tower.command(&["serve", "--listen", "127.0.0.1:0"]).output().unwrap();
+    assert_eq!(second.status.code(), Some(69));
+    let told = talk(&second);
+    assert!(told.starts_with("campanile: ") && told.contains("is in use by another"), "{told}");
+    assert!(server.terminate().await.success());
+}
+
+#[tokio::test]
+async fn a_port_belongs_to_one_process() {
+    let tower = Tower::new();
+    let server = tower.start(None);
+    let address = server.address().await.replace("http://", "");
+    let data = tower.path("other");
+    let data = data.to_str().unwrap();
+    let second = tower.command(&["serve", "--data-dir", data, "--listen", &address]);
+    let second = { second }.output().unwrap();
+    assert_eq!(second.status.code(), Some(78));
+    let expected = format!("campanile: serve.listen: {address}: another process listens there\n");
+    assert_eq!(talk(&second), expected);
+    assert!(!tower.path("other").exists(), "nothing was made for a server that does not start");
+}
+
+#[tokio::test]
+async fn a_log_keeps_its_partitions() {
+    let tower = Tower::new();
+    let (server, _client) = tower.serve(None).await;
+    assert!(server.terminate().await.success());
+    let other = tower.command(&["serve", "--partitions", "9"]).output().unwrap();
+    assert_eq!(other.status.code(), Some(78));
+    assert!(talk(&other).contains("has 8 partitions, not 9"), "{}", talk(&other));
+}
+
+#[tokio::test]
+async fn a_missing_group_is_not_guessed() {
+    let tower = Tower::new();
+    tower.device("a1");
+    let (server, client) = tower.serve(None).await;
+    register(&client, "alice", "a1").await.unwrap();
+    let first = publish(&client, notification("alice", "Bell", None)).await.unwrap();
+    settled(&client, "alice", &first.notification_id, 1).await;
+    assert!(server.terminate().await.success());
+    std::fs::remove_file(tower.path("data/groups")).unwrap();
+
+    let refused = tower.command(&["serve", "--listen", "127.0.0.1:0"]).output().unwrap();
+    assert_eq!(refused.status.code(), Some(78));
+    let told = talk(&refused);
+    assert!(told.contains("campanile group create") && told.contains("--start"), "{told}");
+
+    for (name, start) in [
+        ("projector-events", "beginning"),
+        ("projector-receipts", "beginning"),
+        ("deliver:apns", "end"),
+        ("scheduler", "end"),
+    ] {
+        let created = tower.command(&["group", "create", name, "--start", start]).output().unwrap();
+        assert!(created.status.success(), "{}", talk(&created));
+    }
+    let (server, client) = tower.serve(None).await;
+    let next = publish(&client, notification("alice", "Next", None)).await.unwrap();
+    settled(&client, "alice", &next.notification_id, 1).await;
+    assert_eq!(tower.accepted("a1"), 2, "nothing rings for the second time");
+    assert!(server.terminate().await.success());
+}
+
+#[tokio::test]
+async fn a_log_without_its_secret_does_not_start() {
+    let tower = Tower::new();
+    let (server, client) = tower.serve(None).await;
+    publish(&client, notification("alice", "Bell", None)).await.unwrap();
+    assert!(server.terminate().await.success());
+    std::fs::remove_file(tower.path("data/root-secret")).unwrap();
+    let refused = tower.command(&["serve", "--listen", "127.0.0.1:0"]).output().unwrap();
+    assert_eq!(refused.status.code(), Some(78));
+    assert!(talk(&refused).contains("root-secret: does not exist"), "{}", talk(&refused));
+}

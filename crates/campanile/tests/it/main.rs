@@ -1,0 +1,22 @@
+//! The binary from outside: started as a process, called over sockets, killed for real. Apple and
+//! the devices are simulated in the test; everything else is as in production.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    missing_docs,
+    reason = "test code"
+)]
+
+mod calls;
+mod command_line;
+mod crash;
+mod demo;
+mod lifecycle;
+mod mistakes;
+mod process;
+mod ring;
+mod suppress;
+mod tower;

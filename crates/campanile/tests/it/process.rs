@@ -1,0 +1,122 @@
+//! The binary as a child process.
+
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use campanile_simulate::{Clock, SystemClock};
+use tokio::sync::watch;
+
+/// A limit for whatever a test waits for; nothing takes as long unless it is broken.
+pub(crate) const SOON: Duration = Duration::from_secs(30);
+
+/// The binary, with nothing of this process's environment that could matter to it.
+pub(crate) fn campanile() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_campanile"));
+    command.env_clear().stdin(Stdio::null());
+    command
+}
+
+/// Runs the binary to its end.
+pub(crate) fn run<I: AsRef<OsStr>>(args: impl IntoIterator<Item = I>) -> Output {
+    campanile().args(args).output().unwrap()
+}
+
+/// What a finished command said on standard error.
+pub(crate) fn talk(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// What a finished command said on standard output.
+pub(crate) fn data(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+/// Milliseconds since the epoch.
+pub(crate) fn now_ms() -> u64 {
+    SystemClock.now_ms()
+}
+
+/// A running `campanile serve`; killed when dropped.
+pub(crate) struct Server {
+    child: Child,
+    /// What it logged so far.
+    log: Arc<Mutex<String>>,
+    address: watch::Receiver<Option<String>>,
+}
+
+impl Server {
+    /// Starts it. It logs as JSON, and is to listen on a free port.
+    pub(crate) fn start(mut command: Command) -> Self {
+        command.args(["--log-format", "json", "--listen", "127.0.0.1:0"]);
+        let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        let log = Arc::<Mutex<String>>::default();
+        let (found, address) = watch::channel(None);
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let kept = log.clone();
+        let listen = move || {
+            for line in lines.map_while(Result::ok) {
+                kept.lock().unwrap().push_str(&format!("{line}\n"));
+                let event: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
+                if event["fields"]["message"] == "serving" {
+                    let address = event["fields"]["address"].as_str().unwrap().to_owned();
+                    found.send_replace(Some(format!("http://{address}")));
+                }
+            }
+        };
+        std::thread::Builder::new().spawn(listen).unwrap();
+        Self { child, log, address }
+    }
+
+    /// Waits until it listens; answers where.
+    pub(crate) async fn address(&self) -> String {
+        let mut address = self.address.clone();
+        let listens = address.wait_for(Option::is_some);
+        match tokio::time::timeout(SOON, listens).await {
+            Ok(Ok(address)) => address.clone().unwrap(),
+            _ => panic!("the server did not start: {}", self.log()),
+        }
+    }
+
+    /// What it logged so far.
+    pub(crate) fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// Kills it as a power cut would, without a last word.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Asks it to stop, and waits until it has.
+    pub(crate) async fn terminate(mut self) -> ExitStatus {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        self.ended().await
+    }
+
+    /// Waits until it has ended.
+    pub(crate) async fn ended(&mut self) -> ExitStatus {
+        let ended = async {
+            loop {
+                if let Some(status) = self.child.try_wait().unwrap() {
+                    return status;
+                }
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        let ended = tokio::time::timeout(SOON, ended).await;
+        ended.unwrap_or_else(|_| panic!("the server did not end: {}", self.log()))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ended = self.child.kill();
+        let _reaped = self.child.wait();
+    }
+}
