@@ -32,6 +32,19 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
+    /// Every kind.
+    #[cfg(test)]
+    const ALL: [Self; 8] = [
+        Self::Closed,
+        Self::Failed,
+        Self::Usage,
+        Self::Refused,
+        Self::Unavailable,
+        Self::Bug,
+        Self::Temporary,
+        Self::Config,
+    ];
+
     /// The exit code.
     pub(crate) const fn code(self) -> u8 {
         match self {
@@ -118,6 +131,8 @@ const fn of_status(code: Code, retry_after: Option<Duration>) -> Kind {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "test code")]
+
     use super::*;
 
     #[test]
@@ -137,6 +152,15 @@ mod tests {
         ];
         for (code, retry_after, expected) in table {
             assert_eq!(of_status(code, retry_after).code(), expected, "{code:?}");
+        }
+    }
+
+    #[test]
+    fn the_documentation_has_every_exit_code() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/cli.md");
+        let page = std::fs::read_to_string(page).unwrap();
+        for code in Kind::ALL.map(Kind::code) {
+            assert!(page.contains(&format!("\n| {code} |")), "{code} is not documented");
         }
     }
 }

@@ -213,3 +213,34 @@ fn beyond_loopback_only_on_purpose() {
     given.flags.insert("serve.insecure_no_auth", ("--insecure-no-auth", "true".to_owned()));
     assert!(Config::load(given).is_ok());
 }
+
+/// A file of the repository.
+fn repository(path: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)).unwrap()
+}
+
+#[test]
+fn the_examples_are_good() {
+    for (example, key) in [("campanile", "AuthKey_KEY0000001.p8"), ("simulated", "key.p8")] {
+        let files = Files::new(&repository(&format!("examples/{example}.toml")));
+        let pem = fs::read_to_string(files.path().join("key.p8")).unwrap();
+        files.put(key, &pem, 0o600);
+        let apns = campanile_simulate::apns::Simulator::spawn_thread(Default::default()).unwrap();
+        files.put("ca.pem", apns.ca_pem(), 0o644);
+        let (config, _) = files.load(Given::default()).unwrap();
+        assert_eq!(config.apps.len(), 1, "{example}");
+        crate::compose::pusher(&config, crate::system::SystemClock::start()).unwrap();
+    }
+}
+
+#[test]
+fn the_documentation_has_every_setting_and_its_default() {
+    let page = repository("docs/configuration.md");
+    for Effective { setting, value, .. } in Config::load(Given::default()).unwrap().1 {
+        let row = page.lines().find(|line| line.starts_with(&format!("| `{setting}` ")));
+        let row = row.unwrap_or_else(|| panic!("{setting} is not documented"));
+        let default =
+            if setting == "serve.roles" { "all".to_owned() } else { format!("`{value}`") };
+        assert!(row.contains(&format!("| {default} |")), "{setting}: {row}");
+    }
+}
