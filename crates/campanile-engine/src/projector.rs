@@ -6,6 +6,7 @@
 //! seen.
 
 use std::collections::BTreeMap;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,6 +29,9 @@ const STEP: usize = 512;
 const READ_BYTES: usize = 4 << 20;
 /// The wait before a projection that failed is asked again.
 const RETRY: Duration = Duration::from_millis(100);
+/// How often it is asked whether the projection still stands where it was left: one that lost its
+/// content is rebuilt also where nothing happens.
+const PULSE: Duration = Duration::from_secs(1);
 
 /// Folds one stream into the projection.
 #[derive(Debug)]
@@ -80,20 +84,39 @@ impl Projector {
     /// log any more: a human must look.
     pub async fn run(mut self, mut shutdown: Shutdown) -> Result<(), ReadError> {
         let mut reader = self.parts.log.join(&self.parts.group).await?;
+        let mut pulse: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(sleep(PULSE));
         loop {
-            let event = tokio::select! {
+            // Dropping work half done is safe: a step is one write, and is repeated.
+            tokio::select! {
                 biased;
                 () = shutdown.begun() => return Ok(()),
-                event = reader.next() => event,
-            };
-            match event {
-                Ok(event) => self.on_event(event, reader.as_mut()).await?,
-                Err(ReadError::Unavailable { reason }) => {
-                    tracing::warn!(%reason, "log unavailable");
-                    sleep(RETRY).await;
-                }
-                Err(error) => return Err(error),
+                worked = self.work(reader.as_mut(), &mut pulse) => worked?,
             }
+        }
+    }
+
+    /// Waits for the next thing to do, and does it.
+    async fn work(
+        &mut self,
+        reader: &mut dyn GroupReader,
+        pulse: &mut Pin<Box<dyn Future<Output = ()> + Send>>,
+    ) -> Result<(), ReadError> {
+        let event = tokio::select! {
+            biased;
+            () = &mut *pulse => {
+                self.check_all().await?;
+                *pulse = Box::pin(sleep(PULSE));
+                return Ok(());
+            }
+            event = reader.next() => event,
+        };
+        match event {
+            Ok(event) => self.on_event(event, reader).await,
+            Err(ReadError::Unavailable { reason }) => {
+                Self::wait_for_log(&reason).await;
+                Ok(())
+            }
+            Err(error) => Err(error),
         }
     }
 
@@ -105,7 +128,7 @@ impl Projector {
         match event {
             GroupEvent::Assigned { progress } => {
                 self.claim(progress.partition).await?;
-                self.close_gap(progress.partition, progress.next).await
+                self.catch_up(progress.partition, progress.next).await
             }
             GroupEvent::Records { partition, records } => {
                 self.fold(partition, &records).await?;
@@ -149,7 +172,12 @@ impl Projector {
     /// A checkpoint past the tail belongs to a log that lost its end; what was folded from there
     /// must not be served.
     async fn check(&self, partition: Partition, next: Offset) -> Result<(), ReadError> {
-        let tail = self.parts.log.bounds(partition).await?.end;
+        let tail = loop {
+            match self.parts.log.bounds(partition).await {
+                Err(ReadError::Unavailable { reason }) => Self::wait_for_log(&reason).await,
+                kept => break kept?.end,
+            }
+        };
         if next <= tail {
             return Ok(());
         }
@@ -157,57 +185,73 @@ impl Projector {
         Err(ReadError::Damaged { place: format!("projection of partition {partition}"), reason })
     }
 
+    /// Asks of every partition whether its fold still stands where this projector left it, with a
+    /// step that changes nothing; if not, folds up to there again.
+    async fn check_all(&mut self) -> Result<(), ReadError> {
+        let stood: Vec<_> =
+            self.lanes.iter().map(|(partition, lane)| (*partition, *lane)).collect();
+        for (partition, lane) in stood {
+            self.step(partition, lane, &[], lane.next).await?;
+            self.catch_up(partition, lane.next).await?;
+        }
+        Ok(())
+    }
+
     /// Folds records of an assigned partition, after whatever lies between the checkpoint and
-    /// them.
+    /// them. The checkpoint may fall back at any time, when the projection lost its content.
     async fn fold(&mut self, partition: Partition, records: &[Record]) -> Result<(), ReadError> {
         let Some(first) = records.first().map(|record| record.offset) else { return Ok(()) };
-        self.close_gap(partition, first).await?;
-        for step in records.chunks(STEP) {
-            let to = step.last().map_or(first, |record| record.offset.next());
-            self.step(partition, step, to).await?;
+        loop {
+            self.catch_up(partition, first).await?;
+            let Some(lane) = self.lanes.get(&partition).copied() else { return Ok(()) };
+            let fresh = records.iter().filter(|record| record.offset >= lane.next).take(STEP);
+            let fresh: Vec<_> = fresh.collect();
+            let Some(last) = fresh.last() else { return Ok(()) };
+            self.step(partition, lane, &fresh, last.offset.next()).await?;
         }
-        Ok(())
     }
 
-    /// Folds what lies between the checkpoint and `first`.
-    async fn close_gap(&mut self, partition: Partition, first: Offset) -> Result<(), ReadError> {
-        while let Some(lane) = self.lanes.get(&partition).copied().filter(|lane| lane.next < first)
-        {
+    /// Folds from the checkpoint up to `end`, from the log.
+    async fn catch_up(&mut self, partition: Partition, end: Offset) -> Result<(), ReadError> {
+        while let Some(lane) = self.lanes.get(&partition).copied().filter(|lane| lane.next < end) {
             let limit = ReadLimit { records: STEP, bytes: READ_BYTES };
-            let gap = self.parts.log.read(partition, lane.next, limit).await?;
-            let before: Vec<_> = gap.records.into_iter().filter(|r| r.offset < first).collect();
-            let to = gap.next.min(first);
-            self.step(partition, &before, to).await?;
+            let gap = match self.parts.log.read(partition, lane.next, limit).await {
+                Err(ReadError::Unavailable { reason }) => {
+                    Self::wait_for_log(&reason).await;
+                    continue;
+                }
+                gap => gap?,
+            };
+            let before: Vec<_> = gap.records.iter().filter(|it| it.offset < end).collect();
+            self.step(partition, lane, &before, gap.next.min(end)).await?;
         }
         Ok(())
     }
 
-    /// Folds the records from the checkpoint on, which moves to `to`.
+    /// Tries to fold `records`, which begin at the checkpoint of `lane`, and moves it to `to`. If
+    /// the projection does not stand there any more, the partition is claimed again.
     async fn step(
         &mut self,
         partition: Partition,
-        records: &[Record],
+        lane: Lane,
+        records: &[&Record],
         to: Offset,
     ) -> Result<(), ReadError> {
-        while let Some(lane) = self.lanes.get(&partition).copied().filter(|lane| lane.next < to) {
-            let fresh: Vec<_> =
-                records.iter().filter(|record| record.offset >= lane.next).collect();
-            let applied = match self.prepare(partition, lane, &fresh, to).await {
-                Ok(write) => self.apply(write).await,
-                Err(error) => Err(error),
-            };
-            match applied {
-                Ok(Applied::Applied) => {
-                    self.lanes.insert(partition, Lane { next: to, ..lane });
-                }
-                Ok(Applied::Fenced | Applied::Gap(_)) => self.claim(partition).await?,
-                Err(error) => {
-                    self.pause(&error).await?;
-                    self.claim(partition).await?;
-                }
+        let applied = match self.prepare(partition, lane, records, to).await {
+            Ok(write) => self.apply(write).await,
+            Err(error) => Err(error),
+        };
+        match applied {
+            Ok(Applied::Applied) => {
+                self.lanes.insert(partition, Lane { next: to, ..lane });
+                Ok(())
+            }
+            Ok(Applied::Fenced | Applied::Gap(_)) => self.claim(partition).await,
+            Err(error) => {
+                self.pause(&error).await?;
+                self.claim(partition).await
             }
         }
-        Ok(())
     }
 
     async fn apply(&self, mut write: Write) -> Result<Applied, ProjectionError> {
@@ -301,6 +345,11 @@ impl Projector {
             }
         }
         self.parts.telemetry.projector_receipts.add(records.len());
+    }
+
+    async fn wait_for_log(reason: &str) {
+        tracing::warn!(reason, "log unavailable");
+        sleep(RETRY).await;
     }
 
     /// A projection of another log must not be waited for.
