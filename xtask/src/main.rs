@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::process::ExitCode;
 
+mod sim;
 mod terminal;
 mod tidy;
 
@@ -11,8 +12,10 @@ mod tidy;
 type Run = fn(&[String]) -> Result<ExitCode, Box<dyn Error>>;
 
 /// Every command: name, purpose, function. A new command is a module and one line here.
-const COMMANDS: &[(&str, &str, Run)] =
-    &[("tidy", "check the rules of this codebase that the compiler cannot", tidy::run)];
+const COMMANDS: &[(&str, &str, Run)] = &[
+    ("sim", "run the real roles in virtual time under seeded faults", sim::run),
+    ("tidy", "check the rules of this codebase that the compiler cannot", tidy::run),
+];
 
 /// `EX_USAGE` of sysexits.h: the caller asked for something that does not exist.
 const EXIT_USAGE: u8 = 64;

@@ -4,10 +4,12 @@
 //! - [`conformance`]: the contracts as suites of tests, which every adapter runs.
 //! - [`scenario`]: given, when, then for the rules of the core, and [`strategy`], random histories
 //!   for property tests of them.
+//! - [`sim`]: the real roles under virtual time and seeded faults.
 
 pub mod conformance;
 pub mod memory;
 pub mod scenario;
+pub mod sim;
 pub mod strategy;
 pub mod vocabulary;
 pub mod world;

@@ -1,0 +1,13 @@
+//! What must have been reached at least once over many runs.
+
+use super::faults::Fault;
+
+/// Interesting branches besides the faults.
+const BRANCHES: &[&str] = &["role stops because its group is missing"];
+
+/// The names of everything that enough runs must reach: every fault, and the branches that matter.
+#[must_use]
+pub fn expected_coverage() -> Vec<&'static str> {
+    let faults = Fault::ALL.iter().map(|(_, _, name)| *name);
+    faults.chain(BRANCHES.iter().copied()).collect()
+}

@@ -1,0 +1,62 @@
+//! The promises of the project as predicates over one run: what was acknowledged, what is in the
+//! log, what providers were sent, what devices show, what the projection says.
+//!
+//! G5 is [`super::mirror`]; it and the parts of G1, G4, G6 and G8 that can be seen at once are
+//! checked while the run goes on. The rest is checked here, once everything has come to rest.
+
+mod attempts;
+mod outcomes;
+mod publishing;
+mod screens;
+
+use std::collections::BTreeMap;
+
+use campanile_core::port::{EventLog, ItemOrder, ItemQuery, Projection};
+
+use super::clients::Clients;
+use super::director::Skipped;
+use super::past::Past;
+use super::roles::Ground;
+
+/// Checks everything that holds at rest.
+pub(crate) async fn check(ground: &Ground, clients: &Clients, skipped: &[Skipped]) {
+    let past = Past::of(&ground.logs).await;
+    let attempts = ground.provider.attempts();
+    publishing::acknowledged(ground, clients, &past);
+    publishing::counted_once(ground, &past).await;
+    attempts::in_order(ground, &past, &attempts);
+    attempts::called_for(ground, &past, &attempts);
+    attempts::repeated_for_a_reason(ground, &past, &attempts);
+    attempts::not_past_the_end(ground, &attempts);
+    attempts::not_after_what_is_known(ground, &past, &attempts);
+    outcomes::settled(ground, &past, skipped);
+    outcomes::told_once(ground, &past);
+    outcomes::found_in_timelines(ground, clients, &past).await;
+    screens::agree(ground, clients, &past, skipped);
+    screens::living_devices_stay(ground, clients, &past);
+    replicas(ground, clients).await;
+}
+
+/// G7: whoever follows a user's items, by asking or by watching, has what the projection has.
+pub(crate) async fn replicas(ground: &Ground, clients: &Clients) {
+    for user in 0..ground.setup.users {
+        if let Err(error) = clients.sync(user).await {
+            ground.stage.broken("G7", format!("user {user} cannot sync at rest: {error}"));
+        }
+    }
+    let now = ground.stage.now();
+    for (how, user, replica) in clients.replicas() {
+        let whose = clients.user_ref(user);
+        let partition = ground.logs.events.identity().partition_of(whose);
+        let query = ItemQuery { order: ItemOrder::OldestFirst, after: None, limit: usize::MAX };
+        let Ok(found) = ground.projection.items(partition, whose, query).await else { continue };
+        let listed = found.items.iter().filter(|item| item.is_listed(now));
+        let expected: BTreeMap<_, _> = listed.map(|item| (item.id, item.clone())).collect();
+        let items = replica.items.into_iter().filter(|(_, item)| item.is_listed(now));
+        let items: BTreeMap<_, _> = items.collect();
+        if items != expected {
+            let what = format!("user {user} has by {how} {items:?}, not {expected:?}");
+            ground.stage.broken("G7", what);
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! G3, G4, G7 and G8, as far as attempts tell.
+
+use std::collections::BTreeMap;
+
+use campanile_core::{DeliveryId, Offset, Route, UserRef};
+
+use crate::sim::past::{Past, Planned};
+use crate::sim::provider::Attempt;
+use crate::sim::roles::Ground;
+
+/// Attempts by delivery, in order of time.
+fn by_delivery(attempts: &[Attempt]) -> BTreeMap<DeliveryId, Vec<&Attempt>> {
+    let mut found: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for attempt in attempts {
+        found.entry(attempt.delivery).or_default().push(attempt);
+    }
+    found
+}
+
+/// G3: the deliveries of a user's events are first attempted in log order, route by route.
+///
+/// Three things put a delivery behind later ones, and all are promised: deliveries of one item to
+/// one endpoint wait for each other; what is put off (parked) gives way; and a route that was in
+/// trouble starts again with what comes next, while what met the trouble is put off. So nothing
+/// is said of deliveries that were parked, or whose lane was busy, or of routes after their first
+/// trouble.
+pub(super) fn in_order(ground: &Ground, past: &Past, attempts: &[Attempt]) {
+    let troubled = ground.provider.troubled();
+    let mut last: BTreeMap<(UserRef, Route), &Attempt> = BTreeMap::new();
+    let mut is_first: BTreeMap<DeliveryId, ()> = BTreeMap::new();
+    for attempt in attempts {
+        if is_first.insert(attempt.delivery, ()).is_some() {
+            continue;
+        }
+        let Some(planned) = past.planned.get(&attempt.delivery) else { continue };
+        if troubled.get(&attempt.route).is_some_and(|since| *since <= attempt.started) {
+            continue;
+        }
+        let key = (planned.user, attempt.route.clone());
+        let late = last.get(&key).filter(|before| before.cause > attempt.cause);
+        match late {
+            Some(before) => {
+                let waited = past.parked.contains(&attempt.delivery)
+                    || lane_was_busy(past, attempts, planned, attempt);
+                if !waited {
+                    let what = format!(
+                        "{} of {} was first sent after {} of {}",
+                        attempt.delivery, attempt.cause, before.delivery, before.cause
+                    );
+                    ground.stage.broken("G3", what);
+                }
+            }
+            None => drop(last.insert(key, attempt)),
+        }
+    }
+}
+
+/// Whether another delivery of the same item to the same endpoint was under way before.
+fn lane_was_busy(past: &Past, attempts: &[Attempt], planned: &Planned, late: &Attempt) -> bool {
+    attempts.iter().take_while(|it| it.started <= late.started).any(|other| {
+        let same_lane = past.planned.get(&other.delivery).is_some_and(|it| {
+            it.delivery.item == planned.delivery.item
+                && it.delivery.endpoint == planned.delivery.endpoint
+        });
+        same_lane && other.delivery != late.delivery && other.cause < late.cause
+    })
+}
+
+/// G4: every attempt is of a delivery that its event calls for: the endpoint was registered at or
+/// before it and is not the one the change was made on.
+pub(super) fn called_for(ground: &Ground, past: &Past, attempts: &[Attempt]) {
+    for attempt in attempts {
+        if !past.planned.contains_key(&attempt.delivery) {
+            let (delivery, cause) = (attempt.delivery, attempt.cause);
+            let what = format!("{delivery} of {}/{cause} is not called for", attempt.partition);
+            ground.stage.broken("G4", what);
+        }
+    }
+}
+
+/// G4: a delivery that was accepted is sent again only after a crash, a rebalance or an append
+/// that was not answered (which is to a worker what a crash is); and never once the progress that
+/// is stored says that it is finished.
+pub(super) fn repeated_for_a_reason(ground: &Ground, past: &Past, attempts: &[Attempt]) {
+    for (delivery, attempts) in by_delivery(attempts) {
+        let accepted = attempts.iter().find(|it| it.is_accepted);
+        for attempt in &attempts {
+            let again = accepted.filter(|first| first.started < attempt.started);
+            if let Some(first) = again {
+                ground.stage.reach("delivery repeated");
+                if !ground.stage.was_disturbed(first.started, attempt.started) {
+                    ground.stage.broken("G4", format!("{delivery} was repeated for no reason"));
+                }
+            }
+            let due = past.came_due.get(&delivery).into_iter().flatten();
+            let mut records = due.copied().chain([attempt.cause]);
+            let progress = attempt.progress.as_ref();
+            let is_over = progress.is_some_and(|it| records.all(|at| it.is_finished(at)));
+            if is_over {
+                let what = format!("{delivery} was sent although it is stored as finished");
+                ground.stage.broken("G4", what);
+            }
+        }
+    }
+}
+
+/// G8: nothing is sent past its end, by the clock that the worker has.
+pub(super) fn not_past_the_end(ground: &Ground, attempts: &[Attempt]) {
+    for attempt in attempts.iter().filter(|it| it.at >= it.expires_at) {
+        ground.stage.broken("G8", format!("{} was sent past its end", attempt.delivery));
+    }
+}
+
+/// G7 and G4: no attempt starts that something the worker has consumed makes unnecessary: that
+/// the item was handled, taken back, deleted or posted again, or that the endpoint is gone.
+///
+/// What a worker has consumed is told by the stored progress of the group, and by what the same
+/// worker sent before: whoever sent for an event has folded all before it.
+pub(super) fn not_after_what_is_known(ground: &Ground, past: &Past, attempts: &[Attempt]) {
+    for attempt in attempts {
+        let Some(planned) = past.planned.get(&attempt.delivery) else { continue };
+        let (user, endpoint) = (planned.user, planned.delivery.endpoint);
+        let is_consumed = |at: Offset| {
+            attempt.progress.as_ref().is_some_and(|it| it.is_finished(at))
+                || attempt.seen.is_some_and(|seen| at <= seen)
+        };
+        let mut states = past.states(user, attempt.item).iter();
+        let known = states.rfind(|(at, _)| is_consumed(*at) || *at <= attempt.cause);
+        if let Some((at, item)) = known.filter(|_| attempt.is_show) {
+            let is_old = item.posted_at.is_some_and(|posted| posted > attempt.cause);
+            if item.is_handled() || item.ended.is_some() || is_old {
+                let what = format!("{} was shown in spite of {at}", attempt.delivery);
+                ground.stage.broken("G7", what);
+            }
+        }
+        let mut reaches = past.reaches(user).iter();
+        let known = reaches.rfind(|(at, _)| is_consumed(*at) || *at < attempt.cause);
+        let found = known.and_then(|(_, reach)| reach.endpoints.get(&endpoint));
+        if found.is_none_or(|endpoint| endpoint.since > attempt.cause) {
+            let what = format!("{} went to an endpoint that is gone", attempt.delivery);
+            ground.stage.broken("G4", what);
+        }
+    }
+}

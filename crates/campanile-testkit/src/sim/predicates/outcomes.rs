@@ -1,0 +1,149 @@
+//! G4: what came of every delivery, and that it can be found again.
+
+use std::collections::BTreeMap;
+
+use campanile_core::port::{PieceKey, RecordRef, Stream};
+use campanile_core::{DeliveryId, DeliveryKind, End, Event, Suppression};
+use campanile_engine::edge::Target;
+use campanile_engine::gateway::TimelineEntry;
+
+use crate::sim::clients::Clients;
+use crate::sim::director::Skipped;
+use crate::sim::past::{Past, Planned};
+use crate::sim::roles::Ground;
+
+/// Every delivery that an event calls for ended, one way or the other, with a receipt.
+///
+/// A worker plans with the state it has, which may be newer than the event: if the endpoint went
+/// away, or the item was forgotten, there is nothing to plan. And what came while the group's
+/// positions were lost is nobody's business any more.
+pub(super) fn settled(ground: &Ground, past: &Past, skipped: &[Skipped]) {
+    let mut ends: BTreeMap<DeliveryId, usize> = BTreeMap::new();
+    for (_, _, receipt) in &past.receipts {
+        for settled in &receipt.settled {
+            *ends.entry(settled.delivery).or_default() += 1;
+            ground.stage.reach(name_of(&settled.end));
+        }
+    }
+    for (id, planned) in &past.planned {
+        let missing = !ends.contains_key(id);
+        if missing && !is_excused(past, planned, skipped) {
+            let cause = planned.delivery.cause;
+            let what = format!("{id} of {}/{cause} has no outcome", planned.partition);
+            ground.stage.broken("G4", what);
+        }
+    }
+}
+
+const fn name_of(end: &End) -> &'static str {
+    match end {
+        End::Accepted { .. } => "delivery accepted",
+        End::Rejected { .. } => "delivery rejected",
+        End::AddressGone { .. } => "address gone",
+        End::GaveUp { .. } => "delivery given up",
+        End::Suppressed(why) => match why {
+            Suppression::Handled => "suppressed: handled",
+            Suppression::Expired => "suppressed: expired",
+            Suppression::Recalled => "suppressed: recalled",
+            Suppression::Deleted => "suppressed: deleted",
+            Suppression::Superseded => "suppressed: superseded",
+            Suppression::EndpointGone => "suppressed: endpoint gone",
+        },
+    }
+}
+
+fn is_excused(past: &Past, planned: &Planned, skipped: &[Skipped]) -> bool {
+    let (user, delivery) = (planned.user, &planned.delivery);
+    let was_skipped = skipped.iter().any(|it| {
+        it.covers(planned.partition, delivery.cause)
+            || past
+                .came_due
+                .get(&delivery.id)
+                .is_some_and(|due| due.iter().any(|at| it.covers(planned.partition, *at)))
+    });
+    let later = past.reaches(user).iter().filter(|(at, _)| *at > delivery.cause);
+    let endpoint_went = later
+        .map(|(_, reach)| reach.endpoints.get(&delivery.endpoint))
+        .any(|endpoint| endpoint.is_none_or(|endpoint| endpoint.since > delivery.cause));
+    let end = past.events.values().map(|it| it.time).max().unwrap_or_default();
+    let states = past.states(user, delivery.item);
+    let forgotten = states.iter().any(|(_, item)| item.keep_until() < end);
+    was_skipped || endpoint_went || forgotten
+}
+
+/// A delivery ends once; more than once only if something was repeated. And it was called for, or
+/// nothing was sent for it: to a worker whose state is newer than an event, a change that had no
+/// effect looks like one that is superseded.
+pub(super) fn told_once(ground: &Ground, past: &Past) {
+    let mut ends: BTreeMap<(DeliveryId, DeliveryKind), usize> = BTreeMap::new();
+    for (_, _, receipt) in &past.receipts {
+        for settled in &receipt.settled {
+            *ends.entry((settled.delivery, settled.kind)).or_default() += 1;
+            let is_sent = !matches!(settled.end, End::Suppressed(_));
+            if is_sent && !past.planned.contains_key(&settled.delivery) {
+                let what = format!("{} ended and was never called for", settled.delivery);
+                ground.stage.broken("G4", what);
+            }
+        }
+    }
+    let (start, end) = (campanile_core::Tick::default(), campanile_core::Tick::NEVER);
+    let undisturbed = !ground.stage.was_disturbed(start, end);
+    for ((delivery, _), count) in ends {
+        if count > 1 && undisturbed {
+            ground.stage.broken("G4", format!("{delivery} ended {count} times"));
+        }
+    }
+}
+
+/// The timeline of an item holds every event and receipt about it, and its state now is what the
+/// whole log says.
+pub(super) async fn found_in_timelines(ground: &Ground, clients: &Clients, past: &Past) {
+    let Some(front) = clients.front() else { return };
+    for user in 0..ground.setup.users {
+        let whose = clients.user_ref(user);
+        for (_, id) in past.items().filter(|(owner, _)| *owner == whose) {
+            let context = clients.context_at_rest();
+            let target = Target::User(Clients::id_of(user));
+            let timeline = front.gateway.timeline(&context, &target, id).await;
+            let Ok(timeline) = timeline else {
+                ground.stage.broken("timeline", format!("{id} has none"));
+                continue;
+            };
+            let found = timeline.iter().map(|entry| match entry {
+                TimelineEntry::Event { recorded, .. } => {
+                    RecordRef { stream: Stream::Events, offset: recorded.position.offset }
+                }
+                TimelineEntry::Receipt { position, .. } => {
+                    RecordRef { stream: Stream::Receipts, offset: position.offset }
+                }
+            });
+            let found: std::collections::BTreeSet<_> = found.collect();
+            let events = past
+                .events
+                .values()
+                .filter(|it| it.fact.user == whose && it.fact.event.item() == Some(id));
+            let events =
+                events.map(|it| RecordRef { stream: Stream::Events, offset: it.position.offset });
+            let receipts =
+                past.receipts.iter().filter(|(_, _, it)| it.user == whose && it.item == id);
+            let receipts = receipts
+                .map(|(_, offset, _)| RecordRef { stream: Stream::Receipts, offset: *offset });
+            let expected: std::collections::BTreeSet<_> = events.chain(receipts).collect();
+            if found != expected || found.len() != timeline.len() {
+                let what = format!("{id} has {found:?}, not {expected:?}");
+                ground.stage.broken("timeline", what);
+            }
+            let at = ground.stage.now();
+            let newest = past.events.values().map(|it| it.time).max().unwrap_or_default();
+            let state = front.gateway.state_at(&context, &target, id, at).await;
+            let state = state.ok().and_then(|state| state.item);
+            if newest <= at && state != past.world.item(whose, id) {
+                let name = Past::name(&PieceKey::Item(whose, id));
+                ground.stage.broken("timeline", format!("the state of {name} is {state:?}"));
+            }
+        }
+    }
+    if past.events.values().any(|it| matches!(it.fact.event, Event::DeliveriesParked(_))) {
+        ground.stage.reach("delivery parked");
+    }
+}

@@ -1,0 +1,115 @@
+//! G7: what devices show at rest.
+
+use campanile_core::{
+    DeliveryKind, End, Ended, Endpoint, EndpointId, Item, NotificationId, Suppression, UserRef,
+};
+
+use crate::sim::clients::Clients;
+use crate::sim::director::Skipped;
+use crate::sim::past::Past;
+use crate::sim::provider::{DeviceNo, Shown};
+use crate::sim::roles::Ground;
+
+/// No device shows an item that is handled, deleted, taken back or posted anew.
+///
+/// Excused is what no worker can change: a clear or a new revision that the provider rejected or
+/// that was given up, or that came too late to be sent (an expired item is not cleared: devices
+/// know its end); an endpoint that is not one any more; what came while the group's positions
+/// were lost; and the device on which the user acted, which is told nothing.
+pub(super) fn agree(ground: &Ground, clients: &Clients, past: &Past, skipped: &[Skipped]) {
+    let devices = clients.devices();
+    for (DeviceNo(at), screen) in ground.provider.screens() {
+        let Some(device) = devices.get(at) else { continue };
+        let (user, endpoint) = (clients.user_ref(device.user), clients.endpoint(device));
+        let reach = past.world.reach(user);
+        let Some(registered) = reach.endpoints.get(&endpoint) else { continue };
+        for (id, shown) in screen {
+            let Some(item) = past.world.item(user, id) else { continue };
+            let Some(wrong) = is_wrong(past, &item, shown) else { continue };
+            let case = Case { past, skipped, user, endpoint, registered, id };
+            if !case.is_excused(&item) {
+                let what = format!("device {at} shows {id} of user {}, {wrong}", device.user);
+                ground.stage.broken("G7", what);
+            }
+        }
+    }
+}
+
+fn is_wrong(past: &Past, item: &Item, shown: Shown) -> Option<&'static str> {
+    let planned = past.planned.get(&shown.delivery)?;
+    let DeliveryKind::Show { revision } = planned.delivery.kind else { return None };
+    match item.ended {
+        Some(Ended::Deleted) => return Some("which is deleted"),
+        Some(Ended::Recalled) => return Some("which is taken back"),
+        Some(Ended::Expired) => return None,
+        None => {}
+    }
+    if item.is_handled() {
+        return Some("which is handled");
+    }
+    (revision < item.revision).then_some("of which there is a newer revision")
+}
+
+struct Case<'a> {
+    past: &'a Past,
+    skipped: &'a [Skipped],
+    user: UserRef,
+    endpoint: EndpointId,
+    registered: &'a Endpoint,
+    id: NotificationId,
+}
+
+impl Case<'_> {
+    fn is_excused(&self, item: &Item) -> bool {
+        let acted_here = item.change.is_some_and(|change| change.origin == Some(self.endpoint));
+        // Shown to an earlier life of the endpoint.
+        let first_post = item.revisions.first();
+        let was_another = first_post.is_some_and(|first| *first < self.registered.since);
+        acted_here || was_another || self.was_skipped() || self.could_not_be_told()
+    }
+
+    fn was_skipped(&self) -> bool {
+        let states = self.past.states(self.user, self.id);
+        let partition = self.past.users().into_iter().find(|(_, user)| *user == self.user);
+        let Some((partition, _)) = partition else { return false };
+        self.skipped
+            .iter()
+            .any(|skipped| states.iter().any(|(at, _)| skipped.covers(partition, *at)))
+    }
+
+    /// Whether the last that was to be said to the endpoint about the item was not taken.
+    fn could_not_be_told(&self) -> bool {
+        let settled = self.past.receipts.iter().filter(|(_, _, it)| it.item == self.id);
+        let settled = settled.flat_map(|(_, _, receipt)| {
+            receipt.settled.iter().map(move |settled| (receipt.cause, settled))
+        });
+        let here = settled.filter(|(_, settled)| settled.endpoint == self.endpoint);
+        let last = here.max_by_key(|(cause, _)| *cause).map(|(_, settled)| &settled.end);
+        match last {
+            Some(End::Suppressed(why)) => {
+                matches!(why, Suppression::Expired | Suppression::EndpointGone)
+            }
+            Some(End::Rejected { .. } | End::AddressGone { .. } | End::GaveUp { .. }) => true,
+            Some(End::Accepted { .. }) | None => false,
+        }
+    }
+}
+
+/// G4: a device whose registration was acknowledged, with the token it has, and which nobody
+/// retired, is registered: no late verdict on an old address has hit it.
+pub(super) fn living_devices_stay(ground: &Ground, clients: &Clients, past: &Past) {
+    let now = ground.stage.now();
+    for device in clients.devices() {
+        let certain = device.registered_until.is_some_and(|until| now < until);
+        if !certain || !ground.provider.is_alive(&device.token) {
+            continue;
+        }
+        let reach = past.world.reach(clients.user_ref(device.user));
+        let newest = past.events.values().map(|it| it.time).max().unwrap_or_default();
+        let lapsed = device.registered_until.is_some_and(|until| until <= newest);
+        if !lapsed && !reach.endpoints.contains_key(&clients.endpoint(&device)) {
+            let what = format!("{} is alive and not registered", device.installation);
+            ground.stage.broken("G4", what);
+        }
+    }
+}
