@@ -10,7 +10,7 @@ mod file;
 mod place;
 mod raw;
 mod sources;
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests;
 mod value;
 

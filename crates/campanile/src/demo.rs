@@ -8,10 +8,8 @@ mod stage;
 mod story;
 mod teller;
 
-use std::net::SocketAddr;
-
-use campanile_engine::telemetry::Telemetry;
-use campanile_simulate::apns::Change;
+use campanile_simulate::apns::{Change, DeviceChange};
+use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::config::{LogConfig, LogFormat};
@@ -44,42 +42,47 @@ pub(crate) fn run(args: &Args, format: Format) -> Result<(), Failure> {
     server::runtime()?.block_on(async {
         let stage = Stage::set(args.port)?;
         let mut server = Server::start(&stage.config).await?;
-        let (address, clock) = (server.address(), server.parts().clock.clone());
-        let telemetry = server.parts().telemetry.clone();
-        let mut teller = Teller::new(format, clock);
-        let told = tokio::select! {
-            told = tell(&stage, address, &telemetry, args.once, &mut teller) => told,
-            failure = server.failure() => Err(failure),
-        };
+        let performed = perform(&stage, &mut server, args.once, format).await;
         let stopped = server.stop().await;
-        told.and(stopped)
+        performed.and(stopped)
     })
 }
 
-async fn tell(
+async fn perform(
     stage: &Stage,
-    address: SocketAddr,
-    telemetry: &Telemetry,
+    server: &mut Server,
     once: bool,
-    teller: &mut Teller,
+    format: Format,
 ) -> Result<(), Failure> {
-    let item = Story::begin(stage, address, teller).await?.tell(telemetry).await?;
+    let mut asked_to_stop = std::pin::pin!(signal::asked_to_stop());
+    let (address, telemetry) = (server.address(), server.parts().telemetry.clone());
+    let teller = Teller::new(format, server.parts().clock.clone());
+    let story = async { Story::begin(stage, address, &teller).await?.tell(&telemetry).await };
+    let item = tokio::select! {
+        item = story => item?,
+        failure = server.failure() => return Err(failure),
+        _ = &mut asked_to_stop => {
+            return Err(Failure::new(Kind::Failed, "stopped before the end of the story"));
+        }
+    };
     if once {
         return Ok(());
     }
+    let changes = stage.apns.subscribe();
     teller.invite(address, &item)?;
     tokio::select! {
-        asked = signal::asked_to_stop() => match asked {
-            Ok(_) => Ok(()),
-            Err(error) => Err(Failure::new(Kind::Bug, error)),
-        },
-        failed = linger(stage, teller) => failed,
+        failed = linger(stage, changes, &teller) => failed,
+        failure = server.failure() => Err(failure),
+        _ = asked_to_stop => Ok(()),
     }
 }
 
 /// Tells whatever else happens on the devices.
-async fn linger(stage: &Stage, teller: &mut Teller) -> Result<(), Failure> {
-    let mut changes = stage.apns.subscribe();
+async fn linger(
+    stage: &Stage,
+    mut changes: broadcast::Receiver<DeviceChange>,
+    teller: &Teller,
+) -> Result<(), Failure> {
     loop {
         match changes.recv().await {
             Ok(change) => {

@@ -226,16 +226,9 @@ impl Server {
             tracing::warn!(%error, "calls were cut off");
         }
         self.stop_roles.begin();
-        let mut stopped = Ok(());
-        for _ in 0..self.roles.len() {
-            match timeout(self.drain + GRACE, self.ends.recv()).await {
-                Ok(Some((_, Some(Ok(()))))) => {}
-                Ok(Some((role, end))) => stopped = Err(ended(role, end)),
-                Ok(None) | Err(_) => {
-                    return Err(Failure::new(Kind::Bug, "a role did not stop in time"));
-                }
-            }
-        }
+        let stopped = timeout(self.drain + GRACE, self.roles_end()).await;
+        let late = |_| Failure::new(Kind::Bug, "a role did not stop in time");
+        let stopped = stopped.map_err(late)?;
         for role in self.roles.drain(..) {
             role.join();
         }
@@ -244,6 +237,20 @@ impl Server {
             return Err(Failure::new(Kind::Bug, "closing the store panicked"));
         }
         tracing::info!("stopped");
+        stopped
+    }
+
+    /// Waits until every role has ended; a bad end is what is told.
+    async fn roles_end(&mut self) -> Result<(), Failure> {
+        let mut stopped = Ok(());
+        for _ in 0..self.roles.len() {
+            match self.ends.recv().await {
+                Some((_, Some(Ok(())))) => {}
+                Some((role, end)) => stopped = Err(ended(role, end)),
+                // A role whose end was told before is not told again.
+                None => break,
+            }
+        }
         stopped
     }
 }
@@ -274,5 +281,30 @@ fn ended(role: &str, end: Option<RoleEnd>) -> Failure {
         }
         Some(Ok(())) => Failure::new(Kind::Bug, format_args!("{role} ended by itself")),
         None => Failure::new(Kind::Bug, format_args!("{role} panicked")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use campanile_core::port::GroupName;
+
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_role_has_its_exit_code() {
+        let unavailable = || ReadError::Unavailable { reason: "gone".to_owned() };
+        let table = [
+            (Some(Err(unavailable())), Kind::Unavailable, "scheduler: log unavailable: gone"),
+            (
+                Some(Err(ReadError::NoGroup(GroupName("scheduler".to_owned())))),
+                Kind::Config,
+                "scheduler: no group scheduler; create it first",
+            ),
+            (Some(Ok(())), Kind::Bug, "scheduler ended by itself"),
+            (None, Kind::Bug, "scheduler panicked"),
+        ];
+        for (end, kind, message) in table {
+            assert_eq!(ended("scheduler", end), Failure::new(kind, message));
+        }
     }
 }

@@ -1,6 +1,10 @@
 //! The demo: its exit code, and what it looks like to people and to programs.
 
-use crate::process::{data, run, talk};
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+use crate::process::{campanile, data, run, talk};
 
 const STEPS: [&str; 9] =
     ["start", "register", "ring", "retry", "unread", "dismiss", "timeline", "state-at", "totals"];
@@ -38,4 +42,22 @@ fn a_port_that_is_taken_is_told() {
     let demo = run(["demo", "--once", "--port", &port]);
     assert_eq!(demo.status.code(), Some(78));
     assert!(talk(&demo).contains("another process listens there"), "{}", talk(&demo));
+}
+
+#[test]
+fn it_keeps_running_until_asked_to_stop_and_leaves_nothing() {
+    let temporary = tempfile::tempdir().unwrap();
+    let mut command = campanile();
+    command.args(["demo", "--output", "json"]).env("TMPDIR", temporary.path());
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut told = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let invited = told.find(|line| line.contains(r#""step":"try""#)).expect("it invites");
+    assert!(invited.contains("campanile timeline --app demo --user alice "), "{invited}");
+    assert_eq!(fs::read_dir(temporary.path()).unwrap().count(), 1);
+
+    let id = child.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+    let done = child.wait_with_output().unwrap();
+    assert_eq!((done.status.code(), talk(&done).as_str()), (Some(0), ""));
+    assert_eq!(fs::read_dir(temporary.path()).unwrap().count(), 0);
 }

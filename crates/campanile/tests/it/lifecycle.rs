@@ -1,17 +1,63 @@
 //! Starting, stopping, and what is never guessed in between.
 
-use crate::calls::{notification, publish, register, settled};
-use crate::process::{now_ms, talk};
-use crate::tower::Tower;
+use campanile_proto::v1;
+use campanile_simulate::apns::{Action, Fate, Fault, When};
+use tokio::time::timeout;
+
+use crate::calls::{notification, publish, register, settled, user};
+use crate::process::{SOON, Server, now_ms, talk};
+use crate::tower::{APP, Tower};
+
+/// The longest stop.
+const STOP_MS: u64 = 10_000;
+
+/// Stops a server, which must be clean and quick.
+async fn stop(server: Server) {
+    let asked = now_ms();
+    assert_eq!(server.terminate().await.code(), Some(0));
+    let took = now_ms() - asked;
+    assert!(took < STOP_MS, "{took} ms");
+}
 
 #[tokio::test]
 async fn a_stop_is_clean_and_quick() {
     let tower = Tower::new();
-    let (server, _client) = tower.serve(None).await;
-    let asked = now_ms();
-    assert_eq!(server.terminate().await.code(), Some(0));
-    let took = now_ms() - asked;
-    assert!(took < 10_000, "{took} ms");
+    let (server, client) = tower.serve(None).await;
+    let request =
+        v1::WatchRequest { app: APP.to_owned(), target: user("alice"), ..Default::default() };
+    let mut watch = client.watch(request).await.unwrap();
+    publish(&client, notification("alice", "Bell", None)).await.unwrap();
+    let told = async { while watch.message().await.unwrap().unwrap().items.is_empty() {} };
+    timeout(SOON, told).await.expect("the watch tells of the notification");
+    stop(server).await;
+    let end = async {
+        loop {
+            match watch.message().await {
+                Ok(Some(_)) => {}
+                Ok(None) => panic!("the watch ends without a reason"),
+                Err(status) => return status.code(),
+            }
+        }
+    };
+    assert_eq!(timeout(SOON, end).await, Ok(tonic::Code::Unavailable));
+}
+
+#[tokio::test]
+async fn a_platform_that_does_not_answer_delays_a_stop_but_loses_nothing() {
+    let tower = Tower::new();
+    tower.device("a1");
+    let stalled = tower.apns.inject(Fault::new(Action::Stall(Fate::Lost), When::Always));
+    let (server, client) = tower.serve(None).await;
+    register(&client, "alice", "a1").await.unwrap();
+    let published = publish(&client, notification("alice", "Bell", None)).await.unwrap();
+    tower.wait_until("it is being sent", |world| world.counts().requests > 0).await;
+    stop(server).await;
+    tower.apns.lift(stalled);
+
+    let (server, client) = tower.serve(None).await;
+    settled(&client, "alice", &published.notification_id, 1).await;
+    assert!(tower.shows("a1", &published.notification_id));
+    stop(server).await;
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! The binary from outside: started as a process, called over sockets, killed for real. Apple and
 //! the devices are simulated in the test; everything else is as in production.
 
+#![cfg(unix)]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
