@@ -14,7 +14,7 @@ use campanile_proto::v1;
 use futures::{StreamExt, stream};
 use tonic::{Code, Status};
 
-use tower::{APP, Tower, USER, eventually, titled, user};
+use tower::{APP, Tower, USER, eventually, soon, titled, user};
 
 fn message(first: u64, notifications: Vec<v1::Notification>) -> v1::PublishStreamRequest {
     v1::PublishStreamRequest { app: APP.into(), first_sequence: first, notifications }
@@ -29,9 +29,7 @@ async fn answers(
     messages: Vec<v1::PublishStreamRequest>,
 ) -> Vec<Result<v1::PublishStreamResponse, Status>> {
     let answers = tower.client.publish_stream(stream::iter(messages)).await.unwrap();
-    tokio::time::timeout(std::time::Duration::from_secs(10), answers.collect())
-        .await
-        .expect("the stream did not end")
+    soon(answers.collect()).await
 }
 
 fn ranges(answer: &v1::PublishStreamResponse) -> Vec<(u64, u64)> {
@@ -146,9 +144,9 @@ async fn a_stream_ends_when_the_server_stops() {
     let messages = tokio_stream::wrappers::ReceiverStream::new(messages);
     let mut answers = tower.client.publish_stream(messages).await.unwrap();
     sender.send(many(0, 3)).await.unwrap();
-    assert_eq!(ranges(&answers.message().await.unwrap().unwrap()), [(0, 2)]);
+    assert_eq!(ranges(&soon(answers.message()).await.unwrap().unwrap()), [(0, 2)]);
     tower.shutdown.begin();
-    let status = answers.message().await.unwrap_err();
+    let status = soon(answers.message()).await.unwrap_err();
     assert_eq!(status.code(), Code::Unavailable);
-    assert!(tower.server.join().await.unwrap().is_ok(), "it drained");
+    assert!(soon(tower.server.join()).await.unwrap().is_ok(), "it drained");
 }

@@ -31,7 +31,7 @@ use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 
 use tower::raw::{Raw, frame};
-use tower::{APP, Tower, USER, eventually, list, publish, titled, user};
+use tower::{APP, Tower, USER, eventually, list, publish, soon, titled, user};
 
 async fn channel(tower: &Tower) -> Channel {
     Channel::from_shared(format!("http://{}", tower.address)).unwrap().connect().await.unwrap()
@@ -112,7 +112,7 @@ async fn running_calls_are_bounded() {
     let watch = || v1::WatchRequest { app: APP.into(), target: user(USER), cursor: String::new() };
     let mut first = tower.client.watch(watch()).await.unwrap();
     let second = tower.client.watch(watch()).await.unwrap();
-    first.message().await.unwrap();
+    soon(first.message()).await.unwrap();
     let refused = tower.client.list_notifications(list(USER)).await;
     match refused {
         Err(ClientError::Refused { code, kind, retry_after, .. }) => {
@@ -138,7 +138,7 @@ async fn further_connections_wait_until_one_closes() {
     let early = tokio::time::timeout(Duration::from_millis(200), &mut answer).await;
     assert!(early.is_err(), "a third connection was served: {early:?}");
     drop(health);
-    tokio::time::timeout(Duration::from_secs(10), answer).await.unwrap().unwrap();
+    soon(answer).await.unwrap();
 }
 
 #[tokio::test]
@@ -152,11 +152,11 @@ async fn health_follows_the_server() {
     }
     let request = HealthCheckRequest::default();
     let mut watch = health.watch(request).await.unwrap().into_inner();
-    assert_eq!(watch.message().await.unwrap().unwrap().status(), ServingStatus::Serving);
+    assert_eq!(soon(watch.message()).await.unwrap().unwrap().status(), ServingStatus::Serving);
     tower.shutdown.begin();
     // It may be let go before it is told; either way it does not hold up the draining.
-    while let Ok(Some(_)) = watch.message().await {}
-    assert!(tower.server.join().await.unwrap().is_ok(), "it drained");
+    while let Ok(Some(_)) = soon(watch.message()).await {}
+    assert!(soon(tower.server.join()).await.unwrap().is_ok(), "it drained");
 }
 
 #[tokio::test]
@@ -174,15 +174,15 @@ async fn reflection_describes_the_public_api_alone() {
     ];
     let mut answers =
         client.server_reflection_info(stream::iter(questions)).await.unwrap().into_inner();
-    let services = answers.message().await.unwrap().unwrap().message_response;
+    let services = soon(answers.message()).await.unwrap().unwrap().message_response;
     let Some(MessageResponse::ListServicesResponse(services)) = services else { panic!() };
     let names: Vec<_> = services.service.into_iter().map(|service| service.name).collect();
     for service in ["Notifications", "Endpoints", "Inbox", "History"] {
         assert!(names.contains(&format!("campanile.v1.{service}")), "{names:?}");
     }
-    let found = answers.message().await.unwrap().unwrap().message_response;
+    let found = soon(answers.message()).await.unwrap().unwrap().message_response;
     assert!(matches!(found, Some(MessageResponse::FileDescriptorResponse(_))));
-    let stored = answers.message().await;
+    let stored = soon(answers.message()).await;
     let is_hidden = match stored {
         Err(status) => status.code() == Code::NotFound,
         Ok(answer) => {
@@ -197,10 +197,10 @@ async fn a_watch_is_told_that_the_server_stops() {
     let tower = Tower::start().await;
     let request = v1::WatchRequest { app: APP.into(), target: user(USER), cursor: String::new() };
     let mut watch = tower.client.watch(request).await.unwrap();
-    watch.message().await.unwrap();
+    soon(watch.message()).await.unwrap();
     tower.shutdown.begin();
-    assert_eq!(watch.message().await.unwrap_err().code(), Code::Unavailable);
-    assert!(tower.server.join().await.unwrap().is_ok(), "it drained");
+    assert_eq!(soon(watch.message()).await.unwrap_err().code(), Code::Unavailable);
+    assert!(soon(tower.server.join()).await.unwrap().is_ok(), "it drained");
 }
 
 #[tokio::test]
@@ -211,7 +211,7 @@ async fn draining_has_an_end() {
     let mut client = ServerReflectionClient::new(channel(&tower).await);
     let mut open = client.server_reflection_info(stream::pending()).await.unwrap().into_inner();
     tower.shutdown.begin();
-    let ended = tower.server.join().await.unwrap();
+    let ended = soon(tower.server.join()).await.unwrap();
     assert!(matches!(ended, Err(ServeError::NotDrained(_))), "{ended:?}");
     drop(open.message());
 }

@@ -14,7 +14,9 @@ use std::time::Duration;
 
 use campanile_proto::v1;
 
-use tower::{APP, Tower, USER, apns, eventually, list, publish, register, titled, unsid, user};
+use tower::{
+    APP, Tower, USER, apns, eventually, list, publish, register, soon, titled, unsid, user,
+};
 
 fn dismiss(id: &str) -> v1::StateUpdate {
     let action = Some(v1::UserAction::Dismissed.into());
@@ -140,16 +142,16 @@ async fn a_sync_tells_what_changed_and_only_that() {
 async fn a_watch_tells_changes_and_resumes_where_it_was() {
     let tower = Tower::start().await;
     let mut live = tower.client.watch(watch("")).await.unwrap();
-    let first = live.message().await.unwrap().unwrap();
+    let first = soon(live.message()).await.unwrap().unwrap();
     assert!(first.items.is_empty());
     let posted = tower.post(titled("live")).await.notification_id;
-    let told = live.message().await.unwrap().unwrap();
+    let told = soon(live.message()).await.unwrap().unwrap();
     assert_eq!(told.items[0].notification_id, posted);
     drop(live);
 
     let missed = tower.post(titled("missed")).await.notification_id;
     let mut resumed = tower.client.watch(watch(&told.cursor)).await.unwrap();
-    let told = resumed.message().await.unwrap().unwrap();
+    let told = soon(resumed.message()).await.unwrap().unwrap();
     let ids: Vec<_> = told.items.iter().map(|item| &item.notification_id).collect();
     assert_eq!(ids, [&missed]);
 }

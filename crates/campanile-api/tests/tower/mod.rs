@@ -125,6 +125,11 @@ impl Tower {
     }
 }
 
+/// What `event` tells, at most ten seconds from now.
+pub(crate) async fn soon<T>(event: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, event).await.expect("it did not happen in time")
+}
+
 /// Asks again until there is an answer, at most ten seconds.
 pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(mut ask: impl FnMut() -> F) -> T {
     let wait = async {
@@ -135,7 +140,7 @@ pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(mut ask: impl F
             sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(PATIENCE, wait).await.expect("it did not happen in time")
+    soon(wait).await
 }
 
 pub(crate) fn user(id: &str) -> Option<v1::Target> {
