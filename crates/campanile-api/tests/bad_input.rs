@@ -89,9 +89,6 @@ async fn headers_that_ask_for_what_there_is_not() {
         let answer = raw.call(PUBLISH, &[("grpc-timeout", timeout)], good()).await.unwrap();
         assert_eq!(answer.code(), code, "{timeout}");
     }
-    let large = "x".repeat(17 * 1024);
-    let answer = raw.call(PUBLISH, &[("x-large", &large)], good()).await;
-    assert!(answer.as_ref().map_or(true, |answer| answer.http == 431), "{answer:?}");
 }
 
 #[tokio::test]

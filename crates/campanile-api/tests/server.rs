@@ -86,6 +86,20 @@ async fn a_request_has_an_id() {
 }
 
 #[tokio::test]
+async fn headers_are_bounded() {
+    let tower = Tower::with(ServerConfig { header_bytes: 4096, ..ServerConfig::default() }).await;
+    let raw = Raw::connect(tower.address).await;
+    let path = "/campanile.v1.Inbox/ListNotifications";
+    for (size, is_served) in [(3000, true), (4096, false)] {
+        let large = "x".repeat(size);
+        let body = frame(&list(USER).encode_to_vec());
+        let answer = raw.call(path, &[("x-large", &large)], body).await;
+        let served = answer.as_ref().is_ok_and(|answer| answer.http == 200);
+        assert_eq!(served, is_served, "{size} bytes: {answer:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_trace_is_recorded_with_what_it_caused() {
     let tower = Tower::start().await;
     let raw = Raw::connect(tower.address).await;
