@@ -211,3 +211,31 @@ macro_rules! conformance_tests {
         )*
     };
 }
+
+#[cfg(test)]
+mod tests {
+    /// Every suite and the text of its module.
+    const SUITES: [&str; 8] = [
+        include_str!("conformance/append.rs"),
+        include_str!("conformance/feed.rs"),
+        include_str!("conformance/group.rs"),
+        include_str!("conformance/projection.rs"),
+        include_str!("conformance/pusher.rs"),
+        include_str!("conformance/query.rs"),
+        include_str!("conformance/read.rs"),
+        include_str!("conformance/rebalance.rs"),
+    ];
+
+    #[test]
+    fn no_check_is_left_out_of_its_macro() {
+        let lists = [include_str!("conformance.rs"), include_str!("conformance/pusher.rs")];
+        let lists: Vec<&str> = lists.iter().flat_map(|text| text.lines()).map(str::trim).collect();
+        let checks = SUITES.iter().flat_map(|text| text.lines());
+        let checks = checks.filter_map(|line| line.strip_prefix("pub async fn "));
+        let names: Vec<&str> = checks.filter_map(|rest| rest.split('(').next()).collect();
+        assert!(names.len() > 60, "the checks are not found");
+        for name in names {
+            assert!(lists.contains(&format!("{name},").as_str()), "{name} is never run");
+        }
+    }
+}

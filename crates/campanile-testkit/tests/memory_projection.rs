@@ -39,3 +39,65 @@ impl ProjectionFactory for Memory {
 mod contract {
     campanile_testkit::projection_conformance!(super::Memory);
 }
+
+/// What tests may do to it.
+mod beyond_the_contract {
+    #![allow(clippy::unwrap_used, reason = "test code")]
+
+    use campanile_core::port::{Applied, Claim, Projection, ProjectionError, Stream, Write};
+    use campanile_core::{Generation, LogIdentity, Offset, Partition, Timestamp};
+    use campanile_testkit::memory::MemoryProjection;
+
+    const P0: Partition = Partition(0);
+
+    fn projection() -> MemoryProjection {
+        MemoryProjection::new(LogIdentity { id: [1; 16], generation: Generation(0), partitions: 1 })
+    }
+
+    fn step(Claim { epoch, next }: Claim) -> Write {
+        Write {
+            partition: P0,
+            stream: Stream::Events,
+            epoch,
+            from: next,
+            to: next.next(),
+            time: Timestamp::ZERO,
+            pieces: Vec::new(),
+            agenda: Vec::new(),
+            history: Vec::new(),
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_wiped_is_not_built() {
+        let projection = projection();
+        let claim = projection.claim(P0, Stream::Events).await.unwrap();
+        let mut feed = projection.feed(P0).await.unwrap();
+        projection.wipe();
+        let not_built = ProjectionError::NotBuilt(P0);
+        assert_eq!(projection.view(P0, &[]).await, Err(not_built.clone()));
+        assert_eq!(projection.apply(step(claim)).await, Err(not_built));
+        assert!(feed.next().await.is_err());
+    }
+
+    #[tokio::test]
+    async fn what_was_restored_goes_back_as_a_whole() {
+        let projection = projection();
+        let claim = projection.claim(P0, Stream::Events).await.unwrap();
+        assert_eq!(projection.apply(step(claim)).await, Ok(Applied::Applied));
+        let snapshot = projection.snapshot();
+        let later = Claim { next: Offset(1), ..claim };
+        assert_eq!(projection.apply(step(later)).await, Ok(Applied::Applied));
+        projection.restore(snapshot);
+        let latest = Claim { next: Offset(2), ..claim };
+        assert_eq!(projection.apply(step(latest)).await, Ok(Applied::Gap(Offset(1))));
+        assert_eq!(projection.apply(step(later)).await, Ok(Applied::Applied));
+    }
+
+    #[tokio::test]
+    async fn a_partition_beyond_the_log_cannot_be_claimed() {
+        let beyond = Partition(1);
+        let claimed = projection().claim(beyond, Stream::Events).await;
+        assert_eq!(claimed, Err(ProjectionError::NotBuilt(beyond)));
+    }
+}

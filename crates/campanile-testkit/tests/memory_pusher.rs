@@ -96,3 +96,71 @@ impl OpenPusher for Open {
 mod contract {
     campanile_testkit::pusher_conformance!(super::Memory);
 }
+
+/// What makes it useful in tests.
+mod script {
+    use campanile_core::port::{Push, PushBody};
+    use campanile_core::{Content, DeliveryId, EndpointId, Priority};
+    use campanile_testkit::memory::TokioClock;
+    use campanile_testkit::vocabulary::item;
+
+    use super::*;
+
+    fn push(revision: u32) -> Push {
+        let id = item(user(1), "a");
+        Push {
+            delivery: DeliveryId::of_revision(id, revision, EndpointId::from_bytes([1; 16])),
+            address: phone(1).address(user(1), 1),
+            item: id,
+            sequence: revision.into(),
+            priority: Priority::High,
+            expires_at: START,
+            body: PushBody::Show { content: Arc::new(Content::default()), group: None },
+        }
+    }
+
+    async fn send(pusher: &ScriptedPusher, revision: u32) -> Outcome {
+        let push = push(revision);
+        let slot = pusher.slot(&push.address.route(&app())).await.unwrap();
+        slot.send(push).await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn replies_are_used_up_in_order_and_then_everything_is_accepted() {
+        let pusher = ScriptedPusher::new(Arc::new(TokioClock::new(START)), ROOM, PATIENCE);
+        let busy = Outcome::Indefinite { reason: "busy".into() };
+        let wait = Duration::from_secs(3);
+        pusher.script([Reply::Now(busy.clone()), Reply::After(wait, busy.clone())]);
+        assert_eq!(send(&pusher, 1).await, busy);
+        assert_eq!(send(&pusher, 2).await, busy);
+        assert!(matches!(send(&pusher, 3).await, Outcome::Accepted { .. }));
+        let sent = pusher.sent();
+        let times: Vec<_> = sent.iter().map(|it| (it.push.sequence, it.at)).collect();
+        assert_eq!(times, [(1, START), (2, START), (3, START.after(wait))]);
+        assert_eq!(sent[2].tick.since(sent[0].tick), wait);
+    }
+
+    #[tokio::test]
+    async fn a_test_waits_until_pushes_arrived() {
+        let pusher = ScriptedPusher::new(Arc::new(ManualClock::new(START)), ROOM, PATIENCE);
+        let send = async {
+            for revision in 1..=3 {
+                send(&pusher, revision).await;
+            }
+        };
+        let (arrived, ()) = futures::join!(pusher.wait_for(2), send);
+        assert!(arrived.len() >= 2);
+        assert_eq!(pusher.wait_for(3).await.len(), 3);
+    }
+
+    #[tokio::test]
+    async fn a_route_that_is_up_again_has_room() {
+        let pusher = ScriptedPusher::new(Arc::new(ManualClock::new(START)), ROOM, PATIENCE);
+        let route = push(1).address.route(&app());
+        let down = RouteDown::Unreachable { reason: "down".into() };
+        pusher.take_down(&route, down.clone());
+        assert_eq!(pusher.slot(&route).await.err(), Some(down));
+        pusher.bring_up(&route);
+        assert!(pusher.slot(&route).await.is_ok());
+    }
+}
