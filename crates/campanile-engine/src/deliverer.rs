@@ -276,6 +276,9 @@ impl Deliverer {
         self.outbox.drop_partition(partition);
         self.uncommitted.remove(&partition);
         self.condemned.retain(|_, of| *of != partition);
+        // A timer without anything to do would fire for ever.
+        self.unwritten_since = self.unwritten_since.filter(|_| self.outbox.len() > 0);
+        self.uncommitted_since = self.uncommitted_since.filter(|_| !self.uncommitted.is_empty());
     }
 
     fn now(&self) -> (Timestamp, Tick) {
