@@ -10,7 +10,6 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use h2::{Reason as ErrorCode, RecvStream};
 use http::request::Parts;
@@ -30,6 +29,7 @@ use super::session::Session;
 use super::shared::Shared;
 use super::state::Incoming;
 use super::streams::Streams;
+use super::waiting::{Waited, Waiting};
 use super::wire::{Transport, Wire};
 use super::world::Counts;
 
@@ -39,16 +39,6 @@ const FAREWELL: Duration = Duration::from_secs(1);
 const WINDOW: u32 = 8 * 1024 * 1024;
 /// Streams that ended early and are remembered, so that their late frames do no harm.
 const ENDED_STREAMS: usize = 4096;
-
-/// What a waiting future ends with.
-enum Waited {
-    /// The body is complete.
-    Body(Box<Parts>, Option<Bytes>, Respond),
-    /// The answer is due.
-    Answer(Verdict, Respond),
-    /// The client gave up.
-    Abandoned { stalled: bool },
-}
 
 /// What happens next on the connection.
 enum Turn {
@@ -63,12 +53,15 @@ pub(crate) struct Connection<S: Transport> {
     shared: Arc<Shared>,
     session: Session,
     number: u64,
-    waiting: FuturesUnordered<BoxFuture<'static, Waited>>,
+    waiting: FuturesUnordered<Waiting>,
     /// How many of the waiting will never answer.
     stalled: usize,
     streams: Streams,
-    /// Streams opened after a GOAWAY; kept until the end, so that nothing is said about them.
-    ignored: Vec<(RecvStream, Respond)>,
+    /// The newest stream that was judged.
+    judged: u32,
+    /// Streams above the last one of a GOAWAY. They are never looked at again, but kept until the
+    /// end, so that nothing is said about them.
+    ignored: Vec<Waiting>,
     leaving: Option<Pin<Box<Sleep>>>,
 }
 
@@ -103,6 +96,7 @@ pub(crate) async fn serve<S: Transport>(
         waiting: FuturesUnordered::new(),
         stalled: 0,
         streams,
+        judged: 0,
         ignored: Vec::new(),
         leaving: None,
     };
@@ -165,20 +159,23 @@ impl<S: Transport> Connection<S> {
         mut respond: Respond,
     ) -> Option<(Parts, Option<Bytes>, Respond)> {
         let (parts, mut stream) = request.into_parts();
-        if self.leaving.is_some() {
-            self.ignored.push((stream, respond));
-            return None;
-        }
         let id = respond.stream_id().as_u32();
         self.streams.opened(id);
-        self.count(|counts| counts.requests += 1);
-        if self.streams.is_full_for(id, self.waiting.len()) {
+        let mut full = self.streams.is_full_for(id, self.waiting.len());
+        if full {
             // A client may reset a stream and open another in one breath: first look who is gone.
             self.settle_waiting().await;
-            if self.streams.is_full_for(id, self.waiting.len()) {
-                self.refuse(&mut respond);
-                return None;
-            }
+            full = self.streams.is_full_for(id, self.waiting.len());
+        }
+        // Only now: what was settled may have set off a GOAWAY.
+        if self.leaving.is_some() {
+            self.ignored.push(Waiting::body(parts, Collected::default(), stream, respond));
+            return None;
+        }
+        self.count(|counts| counts.requests += 1);
+        if full {
+            self.refuse(&mut respond);
+            return None;
         }
         let mut collected = Collected::default();
         let first = poll_fn(|cx| Poll::Ready(collected.poll(&mut stream, cx))).await;
@@ -188,11 +185,7 @@ impl<S: Transport> Connection<S> {
                 Some((parts, body, respond))
             }
             Poll::Pending => {
-                self.waiting.push(Box::pin(async move {
-                    let complete = poll_fn(|cx| collected.poll(&mut stream, cx)).await;
-                    let body = complete.then(|| collected.into_bytes());
-                    Waited::Body(Box::new(parts), body, respond)
-                }));
+                self.waiting.push(Waiting::body(parts, collected, stream, respond));
                 None
             }
         }
@@ -236,6 +229,9 @@ impl<S: Transport> Connection<S> {
             return;
         };
         let plan = self.shared.plan(check::device_token(parts.uri.path()).unwrap_or_default());
+        if plan.judges() {
+            self.judged = self.judged.max(respond.stream_id().as_u32());
+        }
         match plan.action.clone() {
             None => {
                 let verdict = self.judge(parts, &body);
@@ -308,30 +304,20 @@ impl<S: Transport> Connection<S> {
         (id, header_of(&id.to_string()))
     }
 
-    fn answer_later(&mut self, verdict: Verdict, plan: Plan, mut respond: Respond) {
-        let Some(delay) = plan.delay else {
-            self.answer(verdict, respond);
-            return;
-        };
-        self.waiting.push(Box::pin(async move {
-            let given_up = poll_fn(|cx| respond.poll_reset(cx));
-            tokio::select! {
-                biased;
-                _ = given_up => Waited::Abandoned { stalled: false },
-                () = tokio::time::sleep(delay) => Waited::Answer(verdict, respond),
-            }
-        }));
+    fn answer_later(&mut self, verdict: Verdict, plan: Plan, respond: Respond) {
+        match plan.delay {
+            None => self.answer(verdict, respond),
+            Some(delay) => self.waiting.push(Waiting::answer(verdict, delay, respond)),
+        }
     }
 
-    fn stall(&mut self, mut respond: Respond) {
+    fn stall(&mut self, respond: Respond) {
         self.stalled += 1;
-        self.waiting.push(Box::pin(async move {
-            // The connection's end drops this future, so any way out means the client left.
-            let _given_up = poll_fn(|cx| respond.poll_reset(cx)).await;
-            Waited::Abandoned { stalled: true }
-        }));
+        self.waiting.push(Waiting::stalled(respond));
     }
 
+    /// Says good-bye. RFC 9113 §6.8: no stream above the last one was or will be processed, so the
+    /// last one is at least the newest that was judged, and those above it are never judged.
     fn go_away(
         &mut self,
         code: ErrorCode,
@@ -339,15 +325,24 @@ impl<S: Transport> Connection<S> {
         verdict: Option<Verdict>,
         respond: Respond,
     ) {
-        let stream = respond.stream_id().as_u32();
-        let last = if verdict.is_some() { stream } else { stream.saturating_sub(2) };
+        let before = respond.stream_id().as_u32().saturating_sub(2);
+        let last = self.judged.max(before);
         let debug = serde_json::json!({ "reason": reason }).to_string();
         self.control.go_away(last, code, debug.as_bytes());
         self.leaving = Some(Box::pin(tokio::time::sleep(FAREWELL)));
+        self.ignore_above(last);
         match verdict {
             Some(verdict) => self.answer(verdict, respond),
             None => self.stall(respond),
         }
+    }
+
+    fn ignore_above(&mut self, last: u32) {
+        let waiting = std::mem::take(&mut self.waiting).into_iter();
+        let (above, others): (Vec<_>, Vec<_>) = waiting.partition(|it| it.is_unread_above(last));
+        self.waiting.extend(others);
+        self.count(|counts| counts.lost += u64::try_from(above.len()).unwrap_or(u64::MAX));
+        self.ignored.extend(above);
     }
 
     /// Sends an answer. A client that has reset the stream meanwhile does not get it.

@@ -55,7 +55,9 @@ pub enum Action {
     Reset(ErrorCode, Fate),
     /// `GOAWAY`, then the connection is closed as soon as the earlier streams are answered. With
     /// [`Fate::Taken`] its last stream is the push that set it off, which is answered; with
-    /// [`Fate::Lost`] the last stream is the one before.
+    /// [`Fate::Lost`] the last stream is the one before. A later stream that was judged before,
+    /// because its body was complete first, is the last stream in both cases; a lost push below it
+    /// gets no answer. Streams above the last one are never judged (RFC 9113 §6.8).
     GoAway {
         /// The error code; Apple sends `NO_ERROR` also for trouble that it explains in `reason`.
         code: ErrorCode,
@@ -114,6 +116,21 @@ struct Entry {
     fault: Fault,
     seen: u64,
     struck: u64,
+}
+
+impl Plan {
+    /// Whether the push is judged, or answered as if it were.
+    pub(crate) fn judges(&self) -> bool {
+        match &self.action {
+            None | Some(Action::Reject(_)) => true,
+            Some(
+                Action::Stall(fate)
+                | Action::Reset(_, fate)
+                | Action::GoAway { fate, .. }
+                | Action::Disconnect(fate),
+            ) => *fate == Fate::Taken,
+        }
+    }
 }
 
 impl Script {

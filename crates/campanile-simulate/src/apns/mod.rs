@@ -47,6 +47,7 @@ mod state;
 mod streams;
 mod tls;
 mod token;
+mod waiting;
 mod wire;
 mod world;
 

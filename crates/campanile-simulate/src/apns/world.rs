@@ -30,7 +30,8 @@ pub struct Counts {
     pub rejected: u64,
     /// Streams reset with `REFUSED_STREAM` for exceeding the stream limit.
     pub refused: u64,
-    /// Pushes that a fault dropped unseen, and streams that ended before their body did.
+    /// Pushes that a fault dropped unseen, those above the last stream of a GOAWAY included, and
+    /// streams that ended before their body did.
     pub lost: u64,
     /// Accepted pushes that their device had before; also counted in `accepted`.
     pub duplicates: u64,

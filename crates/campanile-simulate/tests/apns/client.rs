@@ -17,6 +17,8 @@ use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use super::tap::{Heard, Tap};
+
 /// No step of a test takes longer unless something is broken.
 pub(crate) const LIMIT: Duration = Duration::from_secs(10);
 
@@ -50,13 +52,16 @@ pub(crate) async fn tls(
 pub(crate) struct Client {
     pub(crate) send: SendRequest<Bytes>,
     pub(crate) driver: JoinHandle<Result<(), h2::Error>>,
+    pub(crate) heard: Heard,
     pings: PingPong,
     target: Target,
 }
 
 impl Client {
     pub(crate) async fn connect(target: &Target) -> Self {
+        let heard = Heard::default();
         let io = tls(target, rustls::ALL_VERSIONS, &[b"h2"]).await.unwrap();
+        let io = Tap { io, heard: heard.clone() };
         let (send, mut connection) = h2::client::Builder::new()
             .initial_max_send_streams(100)
             .handshake::<_, Bytes>(io)
@@ -64,7 +69,7 @@ impl Client {
             .unwrap();
         let pings = connection.ping_pong().unwrap();
         let driver = tokio::spawn(connection);
-        Self { send, driver, pings, target: target.clone() }
+        Self { send, driver, heard, pings, target: target.clone() }
     }
 
     /// Waits until everything that the server sent before now has been processed.

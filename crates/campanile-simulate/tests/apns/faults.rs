@@ -153,42 +153,6 @@ async fn a_stream_is_reset_with_any_code() {
     assert_eq!(status(&mut client, &fixture).await, 200, "the connection survives");
 }
 
-fn go_away(fate: Fate) -> Fault {
-    let action = Action::GoAway { code: ErrorCode::NO_ERROR, reason: "Shutdown".into(), fate };
-    Fault::new(action, When::Next(1))
-}
-
-#[tokio::test]
-async fn goaway_says_why_and_that_the_push_was_not_processed() {
-    let fixture = Fixture::start();
-    let mut client = fixture.connect_warm().await;
-    fixture.apns.inject(go_away(Fate::Lost));
-    let error = client.push(&fixture.alert("hi")).await.unwrap_err();
-    assert!(error.is_go_away() && error.is_remote(), "{error}");
-    assert!(error.to_string().contains("Shutdown"), "debug data: {error}");
-    assert_eq!(taken(&fixture), 0);
-    // The client, not told to, closes nothing: the simulator closes the connection itself.
-    tokio::time::timeout(LIMIT, client.driver).await.unwrap().unwrap().ok();
-    fixture.apns.wait_until(LIMIT, |world| !world.connection(1).unwrap().open).await.unwrap();
-    assert_eq!(status(&mut fixture.connect().await, &fixture).await, 200);
-}
-
-#[tokio::test]
-async fn goaway_answers_the_streams_it_counts_as_processed() {
-    let fixture = Fixture::start();
-    let mut client = fixture.connect_warm().await;
-    let delay = Duration::from_millis(50);
-    fixture.apns.inject(Fault::delay(delay, When::Next(1)));
-    let earlier = client.open(&fixture.alert("earlier")).await.unwrap();
-    fixture.apns.wait_until(LIMIT, |world| world.counts().accepted == 2).await.unwrap();
-    fixture.apns.inject(go_away(Fate::Taken));
-    let last = client.open(&fixture.alert("last")).await.unwrap();
-    assert_eq!(Answer::read(last).await.unwrap().status, 200);
-    assert_eq!(Answer::read(earlier).await.unwrap().status, 200, "drained, not cut");
-    assert_eq!(taken(&fixture), 2);
-    fixture.apns.wait_until(LIMIT, |world| !world.connection(1).unwrap().open).await.unwrap();
-}
-
 #[tokio::test]
 async fn a_disconnect_is_a_tcp_reset() {
     let fixture = Fixture::start();
