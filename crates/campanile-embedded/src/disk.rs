@@ -3,6 +3,9 @@
 //! A seam, so that tests can make the k-th call fail and drop whatever was not synced, which
 //! `kill -9` never does.
 
+#[cfg(test)]
+pub(crate) mod volatile;
+
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;

@@ -22,6 +22,8 @@
 //!   magic "CAMPIDX1" · sequence u64 · segment length u64 · lanes u32
 //!   lanes × (frames u32 · crc32c u32) · crc32c u32
 //!   lane by lane: frames × (first offset u64 · time u64 · position u64 · length u32 · records u32)
+//!
+//! first                             the first segment to be kept u64 · crc32c u32
 //! ```
 //!
 //! Numbers are little-endian. A *lane* is one partition of one stream. Checksums start from the
@@ -43,6 +45,9 @@ mod retention;
 mod scan;
 mod stream;
 mod writer;
+
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -98,6 +103,8 @@ pub(crate) struct Core {
     pub(crate) floors: Arc<Floors>,
     /// Before when each stream's records may be dropped.
     horizons: Mutex<[u64; 2]>,
+    /// Held while segments are dropped: twice at once would mix up where the log begins.
+    dropping: Mutex<()>,
     reads: Semaphore,
 }
 
@@ -159,6 +166,7 @@ impl Log {
             stopped: watch::channel(None).0,
             floors,
             horizons: Mutex::default(),
+            dropping: Mutex::default(),
             reads: Semaphore::new(READS_AT_ONCE),
         });
         let mut writer = Writer::new(core.clone(), options, found.start);

@@ -116,22 +116,20 @@ impl Directory {
         (is_whole && is_ours && describes).then_some(Self { lanes: slices })
     }
 
-    /// Reads the entries of `lane`, in offset order.
+    /// Reads the entries of `lane`, in offset order. `None` if they cannot be used.
     pub(crate) fn entries(
         &self,
         file: &dyn DiskFile,
         lane: usize,
         seed: Seed,
-    ) -> Result<Vec<Entry>, String> {
-        let Some(slice) = self.lanes.get(lane) else { return Ok(Vec::new()) };
+    ) -> Option<Vec<Entry>> {
+        let slice = self.lanes.get(lane)?;
         let before: u64 = self.lanes.iter().take(lane).map(|slice| u64::from(slice.count)).sum();
         let start = (FIXED + 8 * self.lanes.len() + 4) as u64 + before * ENTRY as u64;
         let mut bytes = vec![0; slice.count as usize * ENTRY];
-        file.read_at(&mut bytes, start).map_err(|error| error.to_string())?;
-        if seed.checksum(&bytes) != slice.checksum {
-            return Err("the index's checksum is wrong".into());
-        }
-        Ok(bytes.chunks_exact(ENTRY).filter_map(entry).collect())
+        file.read_at(&mut bytes, start).ok()?;
+        let is_whole = seed.checksum(&bytes) == slice.checksum;
+        is_whole.then(|| bytes.chunks_exact(ENTRY).filter_map(entry).collect())
     }
 }
 

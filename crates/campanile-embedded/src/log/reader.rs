@@ -10,10 +10,11 @@ use campanile_core::port::{Batch, ReadError, ReadLimit, Record};
 use campanile_core::{LogIdentity, Offset};
 
 use super::catalogue::{Place, Segment, from_offset, index_file, segment_file};
-use super::format::{self, FrameHeader, Seed};
-use super::index::Entry;
+use super::format::{self, FrameHeader, Seed, SegmentHeader};
+use super::index::{self, Entry};
 use super::lane::is_full;
 use super::lane_of;
+use super::scan::scan;
 use crate::disk::{Disk, DiskFile};
 
 /// How many sealed segments are held open.
@@ -141,14 +142,37 @@ impl Reader {
         if let Some(slice) = slot.as_ref().filter(|slice| slice.sequence == sequence) {
             return Ok(slice.entries.clone());
         }
-        let path = index_file(&self.dir, sequence);
-        let file = self.disk.open(&path).map_err(|error| self.unavailable(sequence, &error))?;
-        let entries = segment.directory.entries(file.as_ref(), lane, Seed::of(&self.identity));
-        let entries: Arc<[Entry]> = entries
-            .map_err(|reason| ReadError::Damaged { place: path.display().to_string(), reason })?
-            .into();
+        let index = self.disk.open(&index_file(&self.dir, sequence)).ok();
+        let read = |index: Arc<dyn DiskFile>| {
+            segment.directory.entries(index.as_ref(), lane, Seed::of(&self.identity))
+        };
+        let entries: Arc<[Entry]> = match index.and_then(read) {
+            Some(entries) => entries.into(),
+            None => self.make_index_again(sequence, lane)?.into(),
+        };
         *slot = Some(Slice { sequence, entries: entries.clone() });
         Ok(entries)
+    }
+
+    /// Reads the whole segment, writes its index again, and answers the entries of `lane`.
+    fn make_index_again(&self, sequence: u64, lane: usize) -> Result<Vec<Entry>, ReadError> {
+        let file = self.file(sequence)?;
+        let failed = |error: io::Error| self.unavailable(sequence, &error);
+        let mut header = vec![0; SegmentHeader::length(self.identity.partitions)];
+        file.read_at(&mut header, 0).map_err(failed)?;
+        let header = SegmentHeader::decode(&header, &self.identity);
+        let header = header.map_err(|reason| self.damaged(sequence, 0, reason.into()))?;
+        let mut found = scan(file.as_ref(), &header, &self.identity).map_err(failed)?;
+        if let Some(flaw) = found.flaw {
+            return Err(self.damaged(sequence, flaw.at, flaw.reason.into()));
+        }
+        let (bytes, _) = index::encode(sequence, found.end, &found.lanes, Seed::of(&self.identity));
+        let path = index_file(&self.dir, sequence);
+        match self.disk.create(&path).and_then(|file| file.write_at(&bytes, 0)) {
+            Ok(()) => tracing::warn!(file = %path.display(), "made a damaged index again"),
+            Err(error) => tracing::warn!(file = %path.display(), %error, "cannot write an index"),
+        }
+        Ok(found.lanes.get_mut(lane).map(std::mem::take).unwrap_or_default())
     }
 
     fn file(&self, sequence: u64) -> Result<Arc<dyn DiskFile>, ReadError> {

@@ -13,6 +13,7 @@ use campanile_core::LogIdentity;
 use super::catalogue::{Active, Catalogue, Segment, index_file, segment_file};
 use super::format::{Head, Seed, SegmentHeader};
 use super::index::{self, Directory};
+use super::retention::{read_first, remove_segment};
 use super::scan::{Scan, other_commit_after, scan};
 use super::writer::{Start, create_segment};
 use crate::disk::{Disk, DiskFile};
@@ -75,7 +76,7 @@ pub(crate) fn create(place: &Place<'_>, now: u64) -> Result<(), OpenError> {
 /// # Errors
 /// [`OpenError`]. Nothing was changed then, except that a torn tail may have been cut.
 pub(crate) fn open(place: &Place<'_>) -> Result<Recovered, OpenError> {
-    let mut sequences = place.sequences()?;
+    let mut sequences = place.kept()?;
     let mut synced = 0;
     let (last, header, file) = loop {
         let last = sequences.pop().ok_or_else(|| missing(place.dir, 0))?;
@@ -145,6 +146,24 @@ impl Place<'_> {
         let mut numbers: Vec<u64> = numbers.collect();
         numbers.sort_unstable();
         Ok(numbers)
+    }
+
+    /// The segments that are kept. Ones that were being dropped are gone then.
+    fn kept(&self) -> Result<Vec<u64>, OpenError> {
+        let path = self.dir.join("first");
+        let first = read_first(self.disk, self.dir, Seed::of(self.identity));
+        let first = first.map_err(OpenError::io("read", &path))?;
+        let first = first.ok_or_else(|| damaged(&path, 0, "not the number of a segment"))?;
+        let mut sequences = self.sequences()?;
+        let kept = sequences.split_off(sequences.partition_point(|sequence| *sequence < first));
+        if kept.first() != Some(&first) {
+            return Err(missing(self.dir, first));
+        }
+        for dropped in sequences {
+            let removed = remove_segment(self.disk, self.dir, dropped);
+            removed.map_err(OpenError::io("remove", segment_file(self.dir, dropped)))?;
+        }
+        Ok(kept)
     }
 
     fn opened(&self, sequence: u64) -> Result<Opened, OpenError> {

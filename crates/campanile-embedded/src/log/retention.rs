@@ -1,15 +1,19 @@
 //! Drops old segments, whole.
 
+use std::io;
+use std::path::Path;
 use std::sync::PoisonError;
 use std::time::Duration;
 
+use bytes::{Buf, BufMut};
 use campanile_core::Timestamp;
 use campanile_core::port::{ReadError, Stream};
 
 use super::catalogue::{Catalogue, index_file, segment_file};
-use super::format::Head;
+use super::format::{Head, Seed};
 use super::stream::StreamLog;
 use super::{Core, stream_number};
+use crate::disk::Disk;
 
 impl StreamLog {
     /// See `LogAdmin::retain`. The streams share segments: a segment goes once every record in it
@@ -54,8 +58,19 @@ impl Core {
 
     /// Removes the old segments at the start of the log.
     fn drop_old(&self) -> Result<(), ReadError> {
+        let _alone = self.dropping.lock().unwrap_or_else(PoisonError::into_inner);
+        let old = {
+            let catalogue = self.catalogue.read().unwrap_or_else(PoisonError::into_inner);
+            let old = self.count_old(&catalogue);
+            catalogue.sealed.iter().take(old).map(|segment| segment.sequence).next_back()
+        };
+        let Some(last) = old else { return Ok(()) };
+        let stored = store_first(self.disk.as_ref(), &self.dir, last + 1, Seed::of(&self.identity));
+        stored.map_err(|error| ReadError::Unavailable {
+            reason: format!("cannot write where {} begins: {error}", self.dir.display()),
+        })?;
         let dropped = self.with_catalogue(|catalogue| {
-            let old = self.count_old(catalogue);
+            let old = catalogue.sealed.partition_point(|segment| segment.sequence <= last);
             let dropped: Vec<u64> = catalogue.sealed.drain(..old).map(|it| it.sequence).collect();
             let first = catalogue.sealed.first().map_or(&catalogue.active.heads, |it| &it.heads);
             // Before anybody looks into the catalogue again: an offset is in it, or out of range.
@@ -67,18 +82,12 @@ impl Core {
             }
             dropped
         });
-        if dropped.is_empty() {
-            return Ok(());
-        }
         for sequence in &dropped {
             self.reader.forget(*sequence);
-            let segment = segment_file(&self.dir, *sequence);
-            let removed = self.disk.remove(&segment);
+            let removed = remove_segment(self.disk.as_ref(), &self.dir, *sequence);
             removed.map_err(|error| ReadError::Unavailable {
-                reason: format!("cannot remove {}: {error}", segment.display()),
+                reason: format!("cannot remove segment {sequence}: {error}"),
             })?;
-            // An index without its segment is never read.
-            drop(self.disk.remove(&index_file(&self.dir, *sequence)));
         }
         tracing::info!(segments = dropped.len(), "dropped old segments");
         Ok(())
@@ -89,4 +98,42 @@ impl Core {
         let pairs = catalogue.sealed.iter().zip(after.chain([&catalogue.active.heads]));
         pairs.take_while(|(segment, end)| self.is_old(&segment.heads, end)).count()
     }
+}
+
+/// Removes a segment and its index.
+pub(super) fn remove_segment(disk: &dyn Disk, dir: &Path, sequence: u64) -> io::Result<()> {
+    disk.remove(&segment_file(dir, sequence))?;
+    // An index without its segment is never read.
+    drop(disk.remove(&index_file(dir, sequence)));
+    Ok(())
+}
+
+/// Stores which segment is the first to be kept. Without it, a segment that is missing could not
+/// be told from one that was dropped.
+fn store_first(disk: &dyn Disk, dir: &Path, sequence: u64, seed: Seed) -> io::Result<()> {
+    let mut bytes = sequence.to_le_bytes().to_vec();
+    bytes.put_u32_le(seed.checksum(&bytes));
+    let (new, path) = (dir.join("first.new"), dir.join("first"));
+    let file = disk.create(&new)?;
+    file.write_at(&bytes, 0)?;
+    file.sync()?;
+    disk.rename(&new, &path)?;
+    disk.sync_dir(dir)
+}
+
+/// Reads what [`store_first`] stored; 0 if nothing was dropped yet. `None` if it cannot be read.
+pub(super) fn read_first(disk: &dyn Disk, dir: &Path, seed: Seed) -> io::Result<Option<u64>> {
+    let file = match disk.open(&dir.join("first")) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Some(0)),
+        Err(error) => return Err(error),
+    };
+    let mut bytes = [0; 12];
+    if file.len()? != bytes.len() as u64 {
+        return Ok(None);
+    }
+    file.read_at(&mut bytes, 0)?;
+    let (sequence, mut checksum) = bytes.split_at(8);
+    let is_whole = checksum.get_u32_le() == seed.checksum(sequence);
+    Ok(sequence.try_into().ok().map(u64::from_le_bytes).filter(|_| is_whole))
 }

@@ -103,6 +103,7 @@ impl Writer {
             // Without space the old segment goes on; the write will tell.
             Ok(()) | Err(Failure::Full(_)) => {}
             Err(Failure::Broken(reason)) => {
+                self.core.stop(&reason);
                 answer(jobs, &AppendError::Refused { reason: reason.clone(), retry: true });
                 return Err(reason);
             }
@@ -122,6 +123,8 @@ impl Writer {
                 Ok(())
             }
             Err(Failure::Broken(reason)) => {
+                // First, so that whoever hears of the failure can see that the log stopped.
+                self.core.stop(&reason);
                 answer(jobs, &AppendError::Indefinite { reason: reason.clone() });
                 Err(reason)
             }
