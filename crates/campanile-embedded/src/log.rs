@@ -68,6 +68,7 @@ use reader::Reader;
 use recovery::Place;
 use writer::Writer;
 
+use crate::directory::DirectoryLock;
 use crate::disk::Disk;
 use crate::error::OpenError;
 use crate::floors::Floors;
@@ -112,6 +113,8 @@ pub(crate) struct Core {
 pub(crate) struct Log {
     pub(crate) core: Arc<Core>,
     writer: Mutex<Option<JoinHandle<()>>>,
+    /// Given back when the last reader is gone. `None` on a disk that is not one.
+    _lock: Option<Arc<DirectoryLock>>,
 }
 
 /// What was found when a log was opened.
@@ -144,6 +147,7 @@ impl Log {
         identity: LogIdentity,
         clock: Arc<dyn Clock>,
         options: LogOptions,
+        lock: Option<Arc<DirectoryLock>>,
     ) -> Result<(Self, LogReport), OpenError> {
         let place = Place { disk: disk.as_ref(), dir: &dir, identity: &identity };
         let found = recovery::open(&place)?;
@@ -173,7 +177,7 @@ impl Log {
         let marked = writer.open_mark().map_err(std::io::Error::other);
         marked.map_err(OpenError::io("write to the log in", &dir))?;
         let writer = writer.start().map_err(OpenError::io("start the writer of", &dir))?;
-        Ok((Self { core, writer: Mutex::new(Some(writer)) }, report))
+        Ok((Self { core, writer: Mutex::new(Some(writer)), _lock: lock }, report))
     }
 
     /// Writes what waits, then ends. Blocks until it is done.

@@ -31,6 +31,7 @@ use database::{Table, TableError, TableOptions, failed};
 use feed::Feeds;
 use fold::Folds;
 
+use crate::directory::DirectoryLock;
 use crate::error::OpenError;
 use crate::floors::Floors;
 
@@ -51,6 +52,7 @@ struct Shared {
     is_foreign: bool,
     partitions: Box<[Part]>,
     calls: Semaphore,
+    _lock: Option<Arc<DirectoryLock>>,
 }
 
 /// The table, if it opened.
@@ -79,6 +81,7 @@ impl EmbeddedProjection {
         log: LogIdentity,
         floors: Arc<Floors>,
         cache_bytes: u64,
+        lock: Option<Arc<DirectoryLock>>,
     ) -> Result<(Self, Option<String>), OpenError> {
         let options = TableOptions { cache_bytes, floors };
         let failed = |error| match error {
@@ -111,6 +114,7 @@ impl EmbeddedProjection {
             is_foreign,
             partitions: log.partitions().map(|_| Part::default()).collect(),
             calls: Semaphore::new(CALLS_AT_ONCE),
+            _lock: lock,
         };
         Ok((Self { shared: Arc::new(shared) }, put_aside))
     }

@@ -8,7 +8,7 @@ use campanile_core::port::{Clock, Entropy, Stream};
 use campanile_core::{Generation, LogIdentity};
 use tokio::sync::watch;
 
-use crate::directory::{self, DirectoryLock};
+use crate::directory;
 use crate::disk::{Disk, RealDisk};
 use crate::embedded_log::EmbeddedLog;
 use crate::error::OpenError;
@@ -109,8 +109,6 @@ pub struct Store {
     groups: Arc<Groups>,
     projection: EmbeddedProjection,
     report: OpenReport,
-    /// Given back when the last part is dropped.
-    _lock: Arc<DirectoryLock>,
 }
 
 impl Store {
@@ -125,19 +123,26 @@ impl Store {
 
     fn open_on(dir: &Path, disk: Arc<dyn Disk>, options: &Options) -> Result<Self, OpenError> {
         options.check()?;
+        // Every part holds it, and the last one gives it back.
         let lock = Arc::new(directory::lock(dir)?);
         let identity = identity(dir, disk.as_ref(), options)?;
         let clock = options.clock.clone();
-        let (log, found) =
-            Log::open(log_dir(dir), disk.clone(), identity, clock.clone(), options.log())?;
+        let (log, found) = Log::open(
+            log_dir(dir),
+            disk.clone(),
+            identity,
+            clock.clone(),
+            options.log(),
+            Some(lock.clone()),
+        )?;
         let (groups, progress_lost) = Groups::open(dir, disk, identity, clock, options.drain)?;
         let (floors, cache) = (log.core.floors.clone(), options.projection_cache_bytes);
         let (projection, projection_damaged) =
-            EmbeddedProjection::open(&dir.join("projection"), identity, floors, cache)?;
+            EmbeddedProjection::open(&dir.join("projection"), identity, floors, cache, Some(lock))?;
         let LogReport { torn, indexes_rebuilt } = found;
         let report = OpenReport { torn, indexes_rebuilt, progress_lost, projection_damaged };
         let (log, groups) = (Arc::new(log), Arc::new(groups));
-        Ok(Self { log, groups, projection, report, _lock: lock })
+        Ok(Self { log, groups, projection, report })
     }
 
     /// What was found when the store was opened.

@@ -1,23 +1,47 @@
 //! The embedded store keeps the contracts of the ports.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "test code")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    missing_docs,
+    reason = "test code"
+)]
 
 mod place;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use campanile_core::port::{EventLog, LogAdmin, Stream};
+use campanile_core::port::{Clock, EventLog, LogAdmin, Stream};
+use campanile_core::{Tick, Timestamp};
 use campanile_embedded::{EmbeddedLog, Options, Store};
 use campanile_testkit::conformance::{LogFactory, LogSetup, OpenLog};
-use place::{SetClock, options};
+use campanile_testkit::memory::ManualClock;
+use place::options;
 use tempfile::TempDir;
 
 /// Logs of one stream. Segments are as small as they may be, so that a check sees several.
 struct Logs {
     stream: Stream,
     tail_bytes: usize,
+}
+
+/// A wall clock that the check sets, and real monotonic time: drains end by themselves.
+struct SetClock {
+    wall: ManualClock,
+    start: Instant,
+}
+
+impl Clock for SetClock {
+    fn now(&self) -> Timestamp {
+        self.wall.now()
+    }
+
+    fn tick(&self) -> Tick {
+        Tick::from_start(self.start.elapsed())
+    }
 }
 
 struct Opened {
@@ -38,7 +62,7 @@ impl OpenLog for Opened {
 
 impl Logs {
     fn open(&self, dir: TempDir, setup: &LogSetup) -> Result<Opened, String> {
-        let clock = Arc::new(SetClock::new(setup.clock.clone()));
+        let clock = Arc::new(SetClock { wall: setup.clock.clone(), start: Instant::now() });
         let options = Options {
             segment_bytes: 64 << 10,
             tail_bytes: self.tail_bytes,

@@ -47,7 +47,7 @@ fn open(disk: &VolatileDisk) -> Result<(Arc<Log>, LogReport), OpenError> {
 
 fn open_with(disk: &VolatileDisk, options: LogOptions) -> Result<(Arc<Log>, LogReport), OpenError> {
     let clock = Arc::new(ManualClock::new(START));
-    let (log, report) = Log::open(dir(), Arc::new(disk.clone()), IDENTITY, clock, options)?;
+    let (log, report) = Log::open(dir(), Arc::new(disk.clone()), IDENTITY, clock, options, None)?;
     Ok((Arc::new(log), report))
 }
 

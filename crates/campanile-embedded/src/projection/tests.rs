@@ -29,7 +29,8 @@ impl OpenProjection for Opened {
 fn open(dir: TempDir, log: LogIdentity) -> Opened {
     let floors = Arc::new(Floors::new(&log));
     let place = dir.path().join("projection");
-    let (projection, damaged) = EmbeddedProjection::open(&place, log, floors, 16 << 20).unwrap();
+    let (projection, damaged) =
+        EmbeddedProjection::open(&place, log, floors, 16 << 20, None).unwrap();
     assert_eq!(damaged, None);
     Opened { projection, dir }
 }
