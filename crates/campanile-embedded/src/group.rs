@@ -7,6 +7,9 @@ mod assignment;
 mod journal;
 mod member;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -102,6 +102,12 @@ impl Table {
         })
     }
 
+    /// Makes it look as if a write had failed.
+    #[cfg(test)]
+    pub(super) fn break_it(&self) {
+        self.broken.store(true, Ordering::Relaxed);
+    }
+
     /// Whether it has to be opened again.
     pub(super) fn is_broken(&self) -> bool {
         self.broken.load(Ordering::Relaxed)

@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "test code")]
 
+mod model;
+mod removal;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;

@@ -1,0 +1,130 @@
+//! What is not needed any more goes, in steps of bounded size.
+
+use std::time::Duration;
+
+use campanile_core::port::{
+    Applied, Claim, ItemOrder, ItemQuery, Piece, PieceKey, PieceWrite, RecordRef, Write,
+};
+use campanile_core::{Item, NotificationId, Offset, Timestamp};
+use campanile_testkit::scenario::posted;
+use campanile_testkit::strategy::recorded;
+use campanile_testkit::vocabulary::{START, item, user};
+use campanile_testkit::world::World;
+
+use super::*;
+
+const P0: Partition = Partition(0);
+const LOG: LogIdentity =
+    LogIdentity { id: [9; 16], generation: campanile_core::Generation(0), partitions: 64 };
+
+fn template() -> Item {
+    let mut world = World::default();
+    world.apply(&recorded(0, START, user(0), posted("a").of(user(0)).event(START)));
+    Item::clone(&world.item(user(0), item(user(0), "a")).unwrap())
+}
+
+fn step(claim: Claim, time: Timestamp) -> Write {
+    Write {
+        partition: P0,
+        stream: Stream::Events,
+        epoch: claim.epoch,
+        from: claim.next,
+        to: claim.next.next(),
+        time,
+        pieces: Vec::new(),
+        agenda: Vec::new(),
+        history: Vec::new(),
+    }
+}
+
+async fn put(projection: &EmbeddedProjection, write: Write, claim: &mut Claim) {
+    claim.next = write.to;
+    assert_eq!(projection.apply(write).await, Ok(Applied::Applied));
+}
+
+/// How many items are listed; every one of them is there.
+async fn listed(projection: &EmbeddedProjection) -> usize {
+    let query = ItemQuery { order: ItemOrder::OldestFirst, after: None, limit: 100_000 };
+    projection.items(P0, user(0), query).await.unwrap().items.len()
+}
+
+#[tokio::test]
+async fn many_old_pieces_go_over_several_steps() {
+    let opened = open(TempDir::new().unwrap(), LOG);
+    let projection = &opened.projection;
+    let mut claim = projection.claim(P0, Stream::Events).await.unwrap();
+    let (count, template) = (2000_u64, template());
+    let key = |number: u64| {
+        let mut id = [0; 16];
+        id[8..].copy_from_slice(&number.to_be_bytes());
+        NotificationId::from_bytes(id)
+    };
+    let until = |number: u64| START.after(Duration::from_secs(1 + number % 7));
+    let pieces = (0..count).map(|number| {
+        let item = Item { id: key(number), as_of: Offset(number + 1), ..template.clone() };
+        PieceWrite {
+            key: PieceKey::Item(user(0), item.id),
+            piece: Piece::Item(Arc::new(item)),
+            keep_until: Some(until(number)),
+        }
+    });
+    let write = Write { pieces: pieces.collect(), ..step(claim, START) };
+    put(projection, write, &mut claim).await;
+    assert_eq!(listed(projection).await, 2000);
+    let later = START.after(Duration::from_secs(60));
+    let mut left = vec![2000];
+    while left.last() != Some(&0) {
+        put(projection, step(claim, later), &mut claim).await;
+        left.push(listed(projection).await);
+        assert!(left.len() < 10, "{left:?}");
+    }
+    assert!(left.is_sorted_by(|before, after| before > after), "{left:?}");
+    assert!(left[1] > 1000, "too many at once: {left:?}");
+    // New pieces that are old already go too.
+    let mut late = step(claim, later);
+    let item = Item { id: key(1), ..template };
+    let (key, piece) = (PieceKey::Item(user(0), item.id), Piece::Item(Arc::new(item)));
+    late.pieces.push(PieceWrite { key, piece, keep_until: Some(until(0)) });
+    put(projection, late, &mut claim).await;
+    put(projection, step(claim, later.after(Duration::from_secs(1))), &mut claim).await;
+    assert_eq!(listed(projection).await, 0);
+}
+
+#[tokio::test]
+async fn history_of_dropped_records_is_hidden_and_then_gone() {
+    let dir = TempDir::new().unwrap();
+    let floors = Arc::new(Floors::new(&LOG));
+    let place = dir.path().join("projection");
+    let (projection, _) =
+        EmbeddedProjection::open(&place, LOG, floors.clone(), 16 << 20, None).unwrap();
+    let mut claim = projection.claim(P0, Stream::Events).await.unwrap();
+    let record = |offset| RecordRef { stream: Stream::Events, offset: Offset(offset) };
+    let history = (0..100).map(|offset| (user(0), None, record(offset))).collect();
+    let write = Write { history, ..step(claim, START) };
+    put(&projection, write, &mut claim).await;
+    floors.set(0, 60);
+    let found = projection.history(P0, user(0), None).await.unwrap();
+    assert_eq!(found, (60..100).map(record).collect::<Vec<_>>());
+    // With the floor back, the merge is all that can have removed them.
+    {
+        let open = projection.shared.table.read().unwrap();
+        let keyspace = &open.table.as_ref().unwrap().keyspace;
+        keyspace.rotate_memtable_and_wait().unwrap();
+        keyspace.major_compact().unwrap();
+    }
+    floors.set(0, 0);
+    let found = projection.history(P0, user(0), None).await.unwrap();
+    assert_eq!(found, (60..100).map(record).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_table_that_failed_is_opened_again() {
+    let opened = open(TempDir::new().unwrap(), LOG);
+    let projection = &opened.projection;
+    let mut claim = projection.claim(P0, Stream::Events).await.unwrap();
+    put(projection, step(claim, START), &mut claim).await;
+    projection.shared.table.read().unwrap().table.as_ref().unwrap().break_it();
+    put(projection, step(claim, START), &mut claim).await;
+    assert_eq!(projection.shared.table.read().unwrap().times, 1);
+    assert_eq!(projection.view(P0, &[]).await.unwrap().checkpoint, Offset(2));
+}
