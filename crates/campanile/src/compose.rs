@@ -1,6 +1,7 @@
 //! Composition: adapters and roles put together, one short function for each role.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use campanile_core::port::{Clock, Entropy, EventLog, Fit, Projection, Stream};
 use campanile_core::{Offset, Platform, Route};
@@ -13,15 +14,20 @@ use campanile_engine::planted::Planted;
 use campanile_engine::projector::{self, Projector};
 use campanile_engine::scheduler::{self, Scheduler};
 use campanile_engine::seal::Seal;
+use campanile_engine::tasks::sleep;
 use campanile_engine::telemetry::Telemetry;
 use campanile_push::PoolConfig;
 use campanile_push::apns::{self, ApnsConfig, ApnsPusher, ApnsRoute};
+use tokio::time::timeout;
 
 use crate::config::{Config, DeliverConfig};
 use crate::exit::{Failure, Kind};
 use crate::role::Group;
 use crate::root::Root;
 use crate::system::{SystemClock, SystemEntropy};
+
+/// Between two looks at the projection.
+const LOOK: Duration = Duration::from_millis(2);
 
 /// What every role is made of: the ports, and the secrets.
 pub(crate) struct Parts {
@@ -60,6 +66,22 @@ impl Parts {
     /// [`Failure`] if the log cannot be read.
     pub(crate) async fn is_unused(&self) -> Result<bool, Failure> {
         is_unused(&self.store).await
+    }
+
+    /// Waits until somebody has claimed every partition of the projection, but not longer than
+    /// `limit`: until then nobody knows whether a user has nothing, or nothing yet.
+    pub(crate) async fn built(&self, limit: Duration) {
+        let projection = self.projection();
+        let all = async {
+            for partition in self.log(Stream::Events).identity().partitions() {
+                while projection.view(partition, &[]).await.is_err() {
+                    sleep(LOOK).await;
+                }
+            }
+        };
+        if timeout(limit, all).await.is_err() {
+            tracing::warn!(?limit, "the projection is not built yet");
+        }
     }
 
     /// Waits until the store has stopped by itself, and tells why.

@@ -17,7 +17,7 @@ use crate::exit::{Failure, Kind};
 use crate::logging;
 use crate::output::Format;
 use crate::server::{self, Server};
-use crate::signal;
+use crate::signal::StopSignal;
 use stage::Stage;
 use story::Story;
 use teller::Teller;
@@ -40,9 +40,10 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, format: Format) -> Result<(), Failure> {
     logging::start(&LogConfig { level: tracing::Level::WARN, format: LogFormat::Text });
     server::runtime()?.block_on(async {
+        let mut stop = server::stop_signal()?;
         let stage = Stage::set(args.port)?;
         let mut server = Server::start(&stage.config).await?;
-        let performed = perform(&stage, &mut server, args.once, format).await;
+        let performed = perform(&stage, &mut server, &mut stop, args.once, format).await;
         let stopped = server.stop().await;
         performed.and(stopped)
     })
@@ -51,17 +52,17 @@ pub(crate) fn run(args: &Args, format: Format) -> Result<(), Failure> {
 async fn perform(
     stage: &Stage,
     server: &mut Server,
+    stop: &mut StopSignal,
     once: bool,
     format: Format,
 ) -> Result<(), Failure> {
-    let mut asked_to_stop = std::pin::pin!(signal::asked_to_stop());
     let (address, telemetry) = (server.address(), server.parts().telemetry.clone());
     let teller = Teller::new(format, server.parts().clock.clone());
     let story = async { Story::begin(stage, address, &teller).await?.tell(&telemetry).await };
     let item = tokio::select! {
         item = story => item?,
         failure = server.failure() => return Err(failure),
-        _ = &mut asked_to_stop => {
+        _ = stop.given() => {
             return Err(Failure::new(Kind::Failed, "stopped before the end of the story"));
         }
     };
@@ -73,7 +74,7 @@ async fn perform(
     tokio::select! {
         failed = linger(stage, changes, &teller) => failed,
         failure = server.failure() => Err(failure),
-        _ = asked_to_stop => Ok(()),
+        _ = stop.given() => Ok(()),
     }
 }
 

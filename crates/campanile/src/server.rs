@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use campanile_api::{ServeError, ServerConfig, Services};
 use campanile_core::port::ReadError;
-use campanile_engine::tasks::{Shutdown, ShutdownHandle, Task, spawn};
+use campanile_engine::tasks::{Shutdown, ShutdownHandle, Task, sleep, spawn};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
@@ -14,12 +14,15 @@ use crate::compose::{self, Parts};
 use crate::config::Config;
 use crate::exit::{Failure, Kind};
 use crate::role::{Group, Role};
-use crate::{group, signal, thread};
+use crate::signal::StopSignal;
+use crate::{group, thread};
 
 /// How long running calls may go on after the stop began.
 const API_DRAIN: Duration = Duration::from_secs(1);
-/// How long a role may take beyond its own drain before the process leaves without it.
+/// How long a role may take beyond the drain before it is cut off, and how long that may take.
 const GRACE: Duration = Duration::from_millis(500);
+/// How long a start waits for the state to be there; requests would be answered UNAVAILABLE.
+const BUILT_WITHIN: Duration = Duration::from_secs(5);
 
 /// A running server. Stop it with [`Server::stop`].
 pub(crate) struct Server {
@@ -45,10 +48,10 @@ type RoleEnd = Result<(), ReadError>;
 /// [`Failure`].
 pub(crate) fn run(config: Config) -> Result<(), Failure> {
     runtime()?.block_on(async {
+        let mut stop = stop_signal()?;
         let mut server = Server::start(&config).await?;
         tokio::select! {
-            asked = signal::asked_to_stop() => {
-                let signal = asked.map_err(|error| Failure::new(Kind::Bug, error))?;
+            signal = stop.given() => {
                 tracing::info!(signal, "stopping");
                 server.stop().await
             }
@@ -60,6 +63,14 @@ pub(crate) fn run(config: Config) -> Result<(), Failure> {
             }
         }
     })
+}
+
+/// Listens for the signal to stop.
+///
+/// # Errors
+/// [`Failure`] if the system does not tell of signals.
+pub(crate) fn stop_signal() -> Result<StopSignal, Failure> {
+    StopSignal::listen().map_err(|error| Failure::new(Kind::Unavailable, error))
 }
 
 /// The runtime for everything but the roles in the background.
@@ -96,6 +107,9 @@ impl Server {
             drain: config.deliver.drain,
         };
         server.start_roles(config, &roles_stopping, &ended)?;
+        if config.serve.roles.contains(&Role::Projector) {
+            server.parts.built(BUILT_WITHIN).await;
+        }
         server.start_api(config, listener, api_stopping)?;
         let roles: Vec<_> = config.serve.roles.iter().map(|role| role.name()).collect();
         tracing::info!(%address, roles = roles.join(","), "serving");
@@ -126,16 +140,18 @@ impl Server {
         if has(Role::Projector) {
             for group in [Group::PROJECTOR_EVENTS, Group::PROJECTOR_RECEIPTS] {
                 let (role, stopping) = (compose::projector(&parts, group), stopping.clone());
-                self.keep(group.name, ended, move || role.run(stopping))?;
+                self.keep(group.name, stopping.clone(), ended, move || role.run(stopping))?;
             }
         }
         if has(Role::DeliverApns) {
             let (role, stopping) = (compose::deliverer_apns(&parts, config)?, stopping.clone());
-            self.keep(Role::DeliverApns.name(), ended, move || role.run(stopping))?;
+            let name = Role::DeliverApns.name();
+            self.keep(name, stopping.clone(), ended, move || role.run(stopping))?;
         }
         if has(Role::Scheduler) {
             let (role, stopping) = (compose::scheduler(&parts), stopping.clone());
-            self.keep(Role::Scheduler.name(), ended, move || role.run(stopping))?;
+            let name = Role::Scheduler.name();
+            self.keep(name, stopping.clone(), ended, move || role.run(stopping))?;
         }
         Ok(())
     }
@@ -144,6 +160,7 @@ impl Server {
     fn keep<F, Fut>(
         &mut self,
         name: &'static str,
+        stopping: Shutdown,
         ended: &mpsc::Sender<(&'static str, Option<RoleEnd>)>,
         role: F,
     ) -> Result<(), Failure>
@@ -151,11 +168,15 @@ impl Server {
         F: FnOnce() -> Fut + Send + 'static,
         Fut: Future<Output = RoleEnd>,
     {
-        let ended = ended.clone();
-        let started = thread::start(name, role, move |end| {
-            // Nobody waits any more when the process is ending.
-            let _nobody = ended.try_send((name, end));
-        });
+        let (ended, limit) = (ended.clone(), self.drain + GRACE);
+        let started = thread::start(
+            name,
+            move || within(name, role(), stopping, limit),
+            move |end| {
+                // Nobody waits any more when the process is ending.
+                let _nobody = ended.try_send((name, end));
+            },
+        );
         self.roles.push(started.map_err(|error| Failure::new(Kind::Unavailable, error))?);
         Ok(())
     }
@@ -226,7 +247,7 @@ impl Server {
             tracing::warn!(%error, "calls were cut off");
         }
         self.stop_roles.begin();
-        let stopped = timeout(self.drain + GRACE, self.roles_end()).await;
+        let stopped = timeout(self.drain + 2 * GRACE, self.roles_end()).await;
         let late = |_| Failure::new(Kind::Bug, "a role did not stop in time");
         let stopped = stopped.map_err(late)?;
         for role in self.roles.drain(..) {
@@ -252,6 +273,27 @@ impl Server {
             }
         }
         stopped
+    }
+}
+
+/// Runs a role, and cuts it off if it does not end within `limit` of the stop. That is what a kill
+/// would do to it: what is not committed is done again by the next one.
+async fn within(
+    name: &str,
+    role: impl Future<Output = RoleEnd>,
+    mut stopping: Shutdown,
+    limit: Duration,
+) -> RoleEnd {
+    let too_late = async {
+        stopping.begun().await;
+        sleep(limit).await;
+    };
+    tokio::select! {
+        end = role => end,
+        () = too_late => {
+            tracing::warn!(role = name, "cut off: it did not end in time");
+            Ok(())
+        }
     }
 }
 

@@ -2,27 +2,53 @@
 
 use std::io;
 
-/// Waits for SIGTERM or SIGINT.
-///
-/// # Errors
-/// If the system does not tell of signals.
+/// Listens for SIGTERM and SIGINT.
 #[cfg(unix)]
-pub(crate) async fn asked_to_stop() -> io::Result<&'static str> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = terminate.recv() => Ok("SIGTERM"),
-        _ = interrupt.recv() => Ok("SIGINT"),
+#[derive(Debug)]
+pub(crate) struct StopSignal {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl StopSignal {
+    /// Listens from now on: a signal that comes before anybody waits is not lost.
+    ///
+    /// # Errors
+    /// If the system does not tell of signals.
+    pub(crate) fn listen() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let terminate = signal(SignalKind::terminate())?;
+        Ok(Self { terminate, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// Waits for a signal; answers its name. May be dropped while it waits.
+    pub(crate) async fn given(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
     }
 }
 
-/// Waits for Ctrl-C.
-///
-/// # Errors
-/// If the system does not tell of it.
+/// Listens for Ctrl-C.
 #[cfg(not(unix))]
-pub(crate) async fn asked_to_stop() -> io::Result<&'static str> {
-    tokio::signal::ctrl_c().await?;
-    Ok("Ctrl-C")
+#[derive(Debug)]
+pub(crate) struct StopSignal(tokio::signal::windows::CtrlC);
+
+#[cfg(not(unix))]
+impl StopSignal {
+    /// Listens from now on: a signal that comes before anybody waits is not lost.
+    ///
+    /// # Errors
+    /// If the system does not tell of signals.
+    pub(crate) fn listen() -> io::Result<Self> {
+        Ok(Self(tokio::signal::windows::ctrl_c()?))
+    }
+
+    /// Waits for a signal; answers its name. May be dropped while it waits.
+    pub(crate) async fn given(&mut self) -> &'static str {
+        let _closed_or_given = self.0.recv().await;
+        "Ctrl-C"
+    }
 }

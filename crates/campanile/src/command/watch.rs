@@ -7,7 +7,7 @@ use super::inbox::Item;
 use super::{Client, Whom};
 use crate::exit::{Failure, Kind};
 use crate::output::say;
-use crate::signal;
+use crate::server;
 
 /// The arguments.
 #[derive(Clone, Debug, clap::Args)]
@@ -25,14 +25,14 @@ pub(crate) struct Args {
 /// [`Failure`] if the stream breaks.
 pub(crate) fn run(args: Args, client: &Client) -> Result<(), Failure> {
     client.run(|client, format| async move {
+        let mut stop = server::stop_signal()?;
         let (app, target) = args.whom.into_wire();
         let mut cursor = args.cursor;
         let request = v1::WatchRequest { app, target, cursor: cursor.clone() };
         let mut changes = client.watch(request).await?;
-        let mut stopped = std::pin::pin!(signal::asked_to_stop());
         let end = loop {
             let message = tokio::select! {
-                _ = &mut stopped => break Ok(()),
+                _ = stop.given() => break Ok(()),
                 message = changes.message() => message,
             };
             match message {

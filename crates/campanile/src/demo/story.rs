@@ -171,18 +171,21 @@ impl<'a> Story<'a> {
 
     /// What happened, read back from the log: once all of it is there.
     async fn timeline(&mut self, item: &str) -> Result<(), Unseen> {
-        let told = until("the log does not have 5 deliveries", async || {
+        let count =
+            |told: &[Line], what: &str| told.iter().filter(|line| line.what == what).count();
+        let told = until("the log does not tell all of it", async || {
             let request = v1::GetTimelineRequest {
                 app: APP.to_owned(),
                 target: target(),
                 notification_id: item.to_owned(),
             };
             let told = lines(self.client.get_timeline(request).await?);
-            let deliveries = told.iter().filter(|line| line.what == "delivery").count();
-            Ok((deliveries >= 5).then_some(told))
+            // Events and receipts are folded apart, so either may be told first.
+            let is_complete = count(&told, "StateChanged") > 0 && count(&told, "delivery") >= 5;
+            Ok(is_complete.then_some(told))
         });
         let told = told.await?;
-        let deliveries = told.iter().filter(|line| line.what == "delivery").count();
+        let deliveries = count(&told, "delivery");
         if deliveries != 5 {
             return Err(Unseen(format!("the log has {deliveries} deliveries instead of 5")));
         }

@@ -6,7 +6,7 @@ use campanile_api::{Client, ClientError};
 use campanile_proto::v1;
 use campanile_proto::v1::delivery_outcome::Outcome;
 
-use crate::process::SOON;
+use crate::process::{SOON, now_ms};
 use crate::tower::{APP, TOPIC};
 
 pub(crate) fn user(user: &str) -> Option<v1::Target> {
@@ -77,7 +77,7 @@ pub(crate) async fn dismiss(
 }
 
 /// Everything the user has, ended ones too.
-pub(crate) async fn inbox(client: &Client, whose: &str) -> Vec<v1::InboxItem> {
+async fn inbox(client: &Client, whose: &str) -> Vec<v1::InboxItem> {
     let mut items = Vec::new();
     let mut page_token = String::new();
     loop {
@@ -94,6 +94,23 @@ pub(crate) async fn inbox(client: &Client, whose: &str) -> Vec<v1::InboxItem> {
         if page_token.is_empty() {
             return items;
         }
+    }
+}
+
+/// Waits until the user's inbox is as it should be: an acknowledged change is read a moment later.
+pub(crate) async fn inbox_when(
+    client: &Client,
+    whose: &str,
+    is_right: impl Fn(&[v1::InboxItem]) -> bool,
+) -> Vec<v1::InboxItem> {
+    let begun = now_ms();
+    loop {
+        let items = inbox(client, whose).await;
+        if is_right(&items) {
+            return items;
+        }
+        assert!(u128::from(now_ms() - begun) < SOON.as_millis(), "inbox of {whose}: {items:?}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 
@@ -129,7 +146,8 @@ pub(crate) async fn settled(
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(SOON, all).await.expect("every delivery ends")
+    let all = tokio::time::timeout(SOON, all).await;
+    all.unwrap_or_else(|_| panic!("{id} of {whose} has fewer than {count} ended deliveries"))
 }
 
 pub(crate) fn is_accepted(delivery: &v1::DeliveryOutcome) -> bool {

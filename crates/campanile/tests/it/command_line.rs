@@ -4,7 +4,7 @@ use std::process::{Output, Stdio};
 
 use serde_json::Value;
 
-use crate::process::{campanile, data, run, talk};
+use crate::process::{SOON, campanile, data, now_ms, run, talk};
 use crate::tower::{TOPIC, Tower};
 
 /// Runs a client command against `server`; answers its JSON records.
@@ -18,6 +18,23 @@ fn call(server: &str, args: &[&str]) -> Output {
     let mut command = campanile();
     command.env("CAMPANILE_SERVER", server).args(["--output", "json"]).args(args);
     command.output().unwrap()
+}
+
+/// Asks until the answer is as it should be: an acknowledged change is read a moment later.
+#[track_caller]
+fn eventually(
+    what: &str,
+    ask: impl Fn() -> Vec<Value>,
+    is_right: impl Fn(&[Value]) -> bool,
+) -> Vec<Value> {
+    let begun = now_ms();
+    loop {
+        let answer = ask();
+        if is_right(&answer) {
+            return answer;
+        }
+        assert!(u128::from(now_ms() - begun) < SOON.as_millis(), "{what}: {answer:?}");
+    }
 }
 
 #[tokio::test]
@@ -35,30 +52,34 @@ async fn a_notification_from_publish_to_state_at() {
     let add = ["--installation", "phone", "--token", "a1", "--topic", TOPIC, "--lease", "1 d"];
     let added = with(&["endpoint", "add"], &add);
     let unsid = added[0]["unsid"].as_str().unwrap();
-    assert_eq!(with(&["endpoint", "list"], &[])[0]["status"], "live");
+    let status = |expected: &'static str| {
+        let list = || with(&["endpoint", "list"], &[]);
+        eventually(expected, list, |list| list.iter().any(|it| it["status"] == expected));
+    };
+    status("live");
 
-    let published = with(&["publish"], &["--title", "Bell", "--body", "Text", "--key", "k"]);
+    let bell = ["--title", "Bell", "--body", "Text", "--key", "k"];
+    let published = with(&["publish"], &bell);
     assert_eq!(published[0]["repeated"], false);
     let id = published[0]["notification_id"].as_str().unwrap().to_owned();
-    assert_eq!(
-        with(&["publish"], &["--title", "Bell", "--body", "Text", "--key", "k"])[0]["repeated"],
-        true
-    );
+    assert_eq!(with(&["publish"], &bell)[0]["repeated"], true);
     tower.wait_until("it rings", |world| world.device("a1").unwrap().shown(&id).is_some()).await;
-    let inbox = with(&["inbox"], &[]);
+    let inbox = eventually("inbox", || with(&["inbox"], &[]), |inbox| !inbox.is_empty());
     assert_eq!((&inbox[0]["title"], &inbox[0]["action"]), (&"Bell".into(), &"none".into()));
 
     let done = json(&at, &["dismiss", "--app", "shop", "--unsid", unsid, &id]);
     assert_eq!(done[0]["recorded"], true);
-    let timeline = with(&["timeline"], &[&id]);
-    let what: Vec<_> = timeline.iter().map(|line| line["what"].as_str().unwrap()).collect();
-    assert_eq!(what[0], "NotificationPosted");
-    assert!(what.contains(&"StateChanged"), "{what:?}");
+    let timeline = eventually(
+        "timeline",
+        || with(&["timeline"], &[&id]),
+        |timeline| timeline.iter().any(|line| line["what"] == "StateChanged"),
+    );
+    assert_eq!(timeline[0]["what"], "NotificationPosted");
     let posted = timeline[0]["time"].as_str().unwrap();
     assert_eq!(with(&["state-at"], &[&id, "--at", posted])[0]["action"], "none");
 
     with(&["endpoint", "retire"], &["--installation", "phone"]);
-    assert_eq!(with(&["endpoint", "list"], &[])[0]["status"], "unregistered");
+    status("unregistered");
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use futures::future::join_all;
 use tokio::sync::watch;
 
 use crate::calls::{
-    dismiss, inbox, is_accepted, notification, publish, register, settled, suppression, user,
+    dismiss, inbox_when, is_accepted, notification, publish, register, settled, suppression, user,
 };
 use crate::process::now_ms;
 use crate::tower::{APP, Tower};
@@ -19,8 +19,10 @@ const KILLS: u64 = 20;
 const USERS: usize = 4;
 /// Between two notifications of a user: enough for load, few enough to look at each afterwards.
 const PACE: Duration = Duration::from_millis(10);
-/// From starting the process until a request is answered.
+/// From starting the process until a request is answered: as a rule, and on a machine that is busy
+/// with other tests at that moment.
 const READY_MS: u64 = 1000;
+const READY_WHEN_BUSY_MS: u64 = 5000;
 
 /// What a user was told, and whether it was dismissed, by id: both acknowledged.
 type Acknowledged = BTreeMap<String, bool>;
@@ -52,7 +54,7 @@ async fn twenty_kills_lose_nothing_and_undo_nothing() {
         stop.send_replace(true);
         (server, readiness)
     };
-    let (load, (server, readiness)) = futures::join!(join_all(load), kills);
+    let (load, (server, mut readiness)) = futures::join!(join_all(load), kills);
     let client = Client::connect(&server.address().await).await.unwrap();
     let mut count = 0;
     for (number, acknowledged) in load.into_iter().enumerate() {
@@ -60,9 +62,13 @@ async fn twenty_kills_lose_nothing_and_undo_nothing() {
         check(&tower, &client, number, &acknowledged).await;
     }
     assert!(count > 10 * USERS, "only {count} were acknowledged");
-    let worst = readiness.iter().max().unwrap();
-    println!("{count} acknowledged; ready again after at most {worst} ms: {readiness:?}");
-    assert!(*worst <= READY_MS, "ready again after {worst} ms: {readiness:?}");
+    readiness.sort_unstable();
+    let (median, worst) = (readiness[readiness.len() / 2], readiness[readiness.len() - 1]);
+    println!("{count} acknowledged; ready again after {median} ms, at worst after {worst} ms");
+    assert!(
+        median <= READY_MS && worst <= READY_WHEN_BUSY_MS,
+        "ready again after {readiness:?} ms"
+    );
     assert!(server.terminate().await.success());
 }
 
@@ -152,11 +158,17 @@ async fn check(tower: &Tower, client: &Client, number: usize, acknowledged: &Ack
         assert!(is_accepted(one) || suppression(one).is_some(), "{one:?}");
         assert!(*dismissed || is_accepted(one), "{one:?}");
     }
-    let inbox = inbox(client, &whose).await;
+    let is_dismissed = |item: &v1::InboxItem| item.action() == v1::UserAction::Dismissed;
+    let dismissed = acknowledged.values().filter(|dismissed| **dismissed).count();
+    let has_all = |items: &[v1::InboxItem]| {
+        items.len() >= acknowledged.len()
+            && items.iter().filter(|item| is_dismissed(item)).count() >= dismissed
+    };
+    let inbox = inbox_when(client, &whose, has_all).await;
     assert_eq!(inbox.len(), acknowledged.len(), "nothing is there twice");
     for item in inbox {
         let dismissed = acknowledged[&item.notification_id];
-        assert_eq!(item.action() == v1::UserAction::Dismissed, dismissed, "{item:?}");
+        assert_eq!(is_dismissed(&item), dismissed, "{item:?}");
         assert_eq!(tower.shows(&token(number), &item.notification_id), !dismissed, "{item:?}");
     }
 }

@@ -2,12 +2,11 @@
 //!
 //! The worker is away meanwhile: a server without its role takes the publish.
 
-use std::time::Duration;
-
 use campanile_proto::v1;
 
-use crate::calls::{dismiss, inbox, notification, publish, register, settled, suppression, user};
-use crate::process::SOON;
+use crate::calls::{
+    dismiss, inbox_when, notification, publish, register, settled, suppression, user,
+};
 use crate::tower::Tower;
 
 const WITHOUT_WORKER: Option<&str> = Some("ingest,gateway,projector,scheduler");
@@ -51,16 +50,10 @@ async fn what_expired_before_delivery_is_not_sent() {
     let end = Some(v1::notification::End::TtlSeconds(1));
     let brief = v1::Notification { end, ..notification("alice", "Bell", None) };
     let id = publish(&client, brief).await.unwrap().notification_id;
-    let expires = async {
-        loop {
-            let inbox = inbox(&client, "alice").await;
-            if inbox.iter().any(|it| it.ended == Some(v1::Ended::Expired.into())) {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+    let is_expired = |items: &[v1::InboxItem]| {
+        items.iter().any(|it| it.ended == Some(v1::Ended::Expired.into()))
     };
-    tokio::time::timeout(SOON, expires).await.expect("it expires");
+    inbox_when(&client, "alice", is_expired).await;
     assert!(server.terminate().await.success());
 
     let (server, client) = tower.serve(None).await;
