@@ -24,7 +24,7 @@ struct Allowed {
 }
 
 const EDGES: &[Allowed] = &[
-    Allowed { package: "campanile-core", normal: &[], dev: &[] },
+    Allowed { package: "campanile-core", normal: &[], dev: &["campanile-testkit"] },
     Allowed { package: "campanile-proto", normal: &["campanile-core"], dev: &[] },
     Allowed {
         package: "campanile-embedded",
