@@ -58,6 +58,12 @@ pub fn apply(state: &mut State, record: &Recorded) -> Changes {
     if let Event::CameDue(entry @ AgendaEntry { due: Due::Retry(_), .. }) = event {
         changes.agenda.push(AgendaChange::Remove(*entry));
     }
+    if let Event::CameDue(entry @ AgendaEntry { due: Due::Expire { .. }, .. }) = event
+        && state.item.is_none()
+    {
+        // The item was forgotten before its end came; nothing else takes the entry away.
+        changes.agenda.push(AgendaChange::Remove(*entry));
+    }
     if is_about_reach(event) {
         let reach: &mut Reach = Arc::make_mut(&mut state.reach);
         if let Some(agenda) = reach.apply(at, time, event) {

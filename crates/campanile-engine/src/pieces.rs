@@ -46,6 +46,9 @@ impl Pieces {
     /// Folds `record` into the pieces it touches, as far as they are known: an unknown piece stays
     /// unknown, and an item whose post cannot be judged because its request is unknown becomes
     /// unknown. Tells what changed, and the keys of the changed pieces.
+    ///
+    /// A piece that storage may have dropped by the time of `record` is absent, dropped or not, so
+    /// that the fold is the same whatever storage did.
     pub(crate) fn fold(&mut self, record: &Recorded) -> (Changes, Vec<PieceKey>) {
         let stripped;
         let record = if self.planted.has(Bug::LatePostOverDismissal) {
@@ -63,7 +66,8 @@ impl Pieces {
             });
             return (Changes::default(), Vec::new());
         }
-        let taken = known.iter().filter_map(|key| self.known.get_mut(key)?.take());
+        let is_kept = |piece: &Piece| keep_until(piece).is_none_or(|until| record.time <= until);
+        let taken = known.iter().filter_map(|key| self.known.get_mut(key)?.take().filter(is_kept));
         let mut state = State::from_pieces(taken);
         let changes = apply(&mut state, record);
         let mut changed = BTreeSet::new();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use campanile_core::port::{Piece, PieceKey, PieceWrite};
 use campanile_core::{
     AgendaChange, AgendaEntry, Changes, Event, Item, NotificationId, Reach, Recorded, State,
-    UserRef, apply, touches,
+    Timestamp, UserRef, apply, touches,
 };
 
 /// The state of every user, and nothing else: two worlds are equal if their states are.
@@ -48,6 +48,14 @@ impl World {
             };
         }
         changes
+    }
+
+    /// Forgets what a projection may have dropped by `now`: items that ended long ago.
+    pub fn forget(&mut self, now: Timestamp) {
+        self.pieces.retain(|_, piece| match piece {
+            Piece::Item(item) => now <= item.keep_until(),
+            Piece::Reach(_) | Piece::Request(_) => true,
+        });
     }
 
     /// The pieces that an event about `user` touches.
