@@ -24,7 +24,7 @@ impl Deliverer {
                     continue;
                 }
             };
-            let tick = self.parts.clock.tick();
+            let (arrival, tick) = (job.arrival, self.parts.clock.tick());
             if let Some(held) = self.routes.held(&route, tick) {
                 self.park(&lane, held.until, held.reason, held.hold);
                 continue;
@@ -32,7 +32,7 @@ impl Deliverer {
             if let Some(lane) = self.lanes.get_mut(&lane) {
                 lane.step = Step::Ready;
             }
-            self.routes.get(&route).ready.push_back(lane);
+            self.routes.get(&route).ready.insert(arrival, lane);
             self.ask_for_room(&route);
         }
     }
@@ -98,8 +98,12 @@ impl Deliverer {
 
     fn send_next(&mut self, route: &Route, slot: Box<dyn Slot>, reader: &dyn GroupReader) {
         let tick = self.parts.clock.tick();
-        while let Some(lane) = self.routes.get(route).ready.pop_front() {
+        while let Some((arrival, lane)) = self.routes.get(route).ready.pop_first() {
             let Some((job, Step::Ready)) = self.lanes.first(&lane) else { continue };
+            if job.arrival != arrival {
+                // Of an earlier assignment; the job that has the lane now has its own turn.
+                continue;
+            }
             let Some(intake) = self.partitions.get(&job.partition) else { continue };
             let leased = reader.lease(job.partition).is_some_and(|lease| tick < lease);
             if !leased || intake.is_revoking || self.is_draining {

@@ -175,7 +175,9 @@ impl Deliverer {
 
     fn enqueue(&mut self, partition: Partition, event: &Recorded, delivery: Delivery) {
         let Some(intake) = self.partitions.get(&partition) else { return };
+        self.numbers += 1;
         let job = Job {
+            arrival: self.numbers,
             assignment: intake.assignment,
             attempts: delivery.attempts,
             app: event.fact.app.clone(),
@@ -184,9 +186,8 @@ impl Deliverer {
             record: event.position.offset,
             delivery,
         };
-        self.numbers += 1;
         let serial = !self.parts.planted.has(Bug::ClearOvertakenByRetry);
-        let number = if serial { 0 } else { self.numbers };
+        let number = if serial { 0 } else { job.arrival };
         let lane = (job.delivery.endpoint, job.delivery.item, number);
         if self.lanes.push(lane, job.clone()) {
             self.recheck(lane);

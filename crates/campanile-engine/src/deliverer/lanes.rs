@@ -19,6 +19,8 @@ pub(crate) struct Job {
     pub(crate) app: AppId,
     pub(crate) user: UserRef,
     pub(crate) partition: Partition,
+    /// Counts jobs in the order they came, which is the order of the log.
+    pub(crate) arrival: u64,
     /// Which assignment of the partition it belongs to.
     pub(crate) assignment: u64,
     /// The event whose progress waits for it: the cause, or the agenda entry that came due.

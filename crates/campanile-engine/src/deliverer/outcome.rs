@@ -166,7 +166,7 @@ impl Deliverer {
         let tick = tick.after(until.since(now));
         let state = self.routes.get(route);
         state.held = Some(Held { until, tick, hold, reason: reason.to_owned() });
-        for lane in std::mem::take(&mut state.ready) {
+        for lane in std::mem::take(&mut state.ready).into_values() {
             if let Some((_, Step::Ready)) = self.lanes.first(&lane) {
                 self.park(&lane, until, reason.to_owned(), hold);
                 self.advance(lane);

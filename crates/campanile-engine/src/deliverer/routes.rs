@@ -1,6 +1,6 @@
 //! Routes: who waits for room on which, and how they fare.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use campanile_core::{HoldReason, Route, RouteHealth, Tick, Timestamp};
 
@@ -9,8 +9,8 @@ use super::lanes::LaneKey;
 /// What a worker knows of one route.
 #[derive(Debug, Default)]
 pub(crate) struct RouteState {
-    /// Lanes whose first job waits for room, in the order of the log.
-    pub(crate) ready: VecDeque<LaneKey>,
+    /// Lanes whose first job waits for room, by the arrival of that job: in the order of the log.
+    pub(crate) ready: BTreeMap<u64, LaneKey>,
     /// Room asked for and not answered yet.
     pub(crate) asking: usize,
     /// How its pushes fared lately.
