@@ -1,7 +1,12 @@
 //! The scheduler: turns agenda entries that came due into events.
 //!
 //! It keeps no time of its own: the agenda is in the projection, and what it appends is an event
-//! like any other. An entry that is appended twice is folded once.
+//! like any other.
+//!
+//! An entry is appended again only once the projection has folded what was appended, and still has
+//! the entry: to the state a repetition is nothing, but a parked delivery would be sent twice. For
+//! the same reason an agenda is not served while it is being rebuilt: it holds what came due long
+//! ago.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,7 +16,7 @@ use campanile_core::port::{
     Clock, DueEntry, EventLog, GroupEvent, GroupName, NewRecord, Progress, Projection,
     ProjectionError, ReadError,
 };
-use campanile_core::{AgendaEntry, Event, Fact, Partition, Tick, Timestamp, UserRef};
+use campanile_core::{AgendaEntry, Event, Fact, Offset, Partition, Tick, Timestamp, UserRef};
 use campanile_proto::codec;
 
 use crate::tasks::{Shutdown, sleep};
@@ -19,8 +24,6 @@ use crate::telemetry::Telemetry;
 
 /// Entries appended at once.
 const BATCH: usize = 256;
-/// How long an appended entry is not appended again, while the projector catches up.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// How soon after new events a partition's agenda is looked at again.
 const AFTER_EVENTS: Duration = Duration::from_millis(500);
 /// How long a partition's agenda goes unlooked at when nothing happens.
@@ -31,9 +34,27 @@ const RETRY: Duration = Duration::from_millis(500);
 /// Appends [`Event::CameDue`] for the partitions it is given.
 pub struct Scheduler {
     parts: Parts,
-    /// When each owned partition is looked at next.
-    look_at: BTreeMap<Partition, Tick>,
-    appended: BTreeMap<(UserRef, AgendaEntry), Tick>,
+    agendas: BTreeMap<Partition, Agenda>,
+}
+
+/// An owned partition's agenda.
+#[derive(Debug)]
+struct Agenda {
+    /// When it is looked at next.
+    look_at: Tick,
+    /// The highest checkpoint seen.
+    seen: Offset,
+    /// The checkpoint from which on it is whole: the log's tail when the partition was given, or
+    /// when the checkpoint was found to have fallen back. Absent: to be asked for.
+    whole_at: Option<Offset>,
+    /// What was appended and is not folded yet, and where it stands.
+    appended: BTreeMap<(UserRef, AgendaEntry), Offset>,
+}
+
+impl Agenda {
+    const fn new(look_at: Tick) -> Self {
+        Self { look_at, seen: Offset(0), whole_at: None, appended: BTreeMap::new() }
+    }
 }
 
 /// What a scheduler works with.
@@ -53,7 +74,7 @@ pub struct Parts {
 
 impl std::fmt::Debug for Scheduler {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Scheduler").field("look_at", &self.look_at).finish_non_exhaustive()
+        f.debug_struct("Scheduler").field("agendas", &self.agendas).finish_non_exhaustive()
     }
 }
 
@@ -61,7 +82,7 @@ impl Scheduler {
     /// A scheduler that owns no partition yet.
     #[must_use]
     pub const fn new(parts: Parts) -> Self {
-        Self { parts, look_at: BTreeMap::new(), appended: BTreeMap::new() }
+        Self { parts, agendas: BTreeMap::new() }
     }
 
     /// Works until shutdown.
@@ -72,7 +93,8 @@ impl Scheduler {
         let mut reader = self.parts.log.join(&self.parts.group).await?;
         loop {
             let now = self.parts.clock.tick();
-            let next_look = self.look_at.values().min().map_or(IDLE, |tick| tick.since(now));
+            let looks = self.agendas.values().map(|agenda| agenda.look_at);
+            let next_look = looks.min().map_or(IDLE, |tick| tick.since(now));
             tokio::select! {
                 biased;
                 () = shutdown.begun() => return Ok(()),
@@ -96,17 +118,17 @@ impl Scheduler {
         let now = self.parts.clock.tick();
         match event {
             GroupEvent::Assigned { progress } => {
-                self.look_at.insert(progress.partition, now);
+                self.agendas.insert(progress.partition, Agenda::new(now));
                 None
             }
             GroupEvent::Records { partition, records } => {
                 let soon = now.after(AFTER_EVENTS);
-                let look = self.look_at.entry(partition).or_insert(soon);
-                *look = (*look).min(soon);
+                let agenda = self.agendas.entry(partition).or_insert_with(|| Agenda::new(soon));
+                agenda.look_at = agenda.look_at.min(soon);
                 Some(Progress::from(partition, records.last()?.offset.next()))
             }
             GroupEvent::Revoking { partition, .. } | GroupEvent::Lost(partition) => {
-                self.look_at.remove(&partition);
+                self.agendas.remove(&partition);
                 None
             }
         }
@@ -115,47 +137,74 @@ impl Scheduler {
     /// Looks at every agenda whose time has come.
     async fn look(&mut self) {
         let now = self.parts.clock.tick();
-        self.appended.retain(|_, at| now.since(*at) < PATIENCE);
-        let ready: Vec<_> =
-            self.look_at.iter().filter(|(_, at)| **at <= now).map(|(p, _)| *p).collect();
+        let ready = self.agendas.iter().filter(|(_, agenda)| agenda.look_at <= now);
+        let ready: Vec<_> = ready.map(|(partition, _)| *partition).collect();
         for partition in ready {
-            let wait = match self.append_due(partition).await {
+            let Some(mut agenda) = self.agendas.remove(&partition) else { continue };
+            let wait = match self.serve(partition, &mut agenda).await {
                 Ok(wait) => wait,
                 Err(reason) => {
                     tracing::warn!(%partition, reason, "agenda not served");
                     RETRY
                 }
             };
-            self.look_at.insert(partition, now.after(wait));
+            agenda.look_at = now.after(wait);
+            self.agendas.insert(partition, agenda);
         }
     }
 
     /// Appends what is due in `partition`; answers when to look again.
-    async fn append_due(&mut self, partition: Partition) -> Result<Duration, String> {
+    async fn serve(&self, partition: Partition, agenda: &mut Agenda) -> Result<Duration, String> {
+        if !self.is_whole(partition, agenda).await? {
+            return Ok(RETRY);
+        }
+        let folded = agenda.seen;
         let now = self.parts.clock.now();
-        let due = match self.parts.projection.due(partition, now, BATCH).await {
-            Err(ProjectionError::NotBuilt(_)) => return Ok(RETRY),
-            due => due.map_err(|error| error.to_string())?,
-        };
+        let due = self.parts.projection.due(partition, now, BATCH).await;
+        let due = due.map_err(|error| error.to_string())?;
+        // Asked again, so that what was read in between was whole too.
+        if !self.is_whole(partition, agenda).await? {
+            return Ok(RETRY);
+        }
+        agenda.appended.retain(|_, at| *at >= folded);
         if due.is_empty() {
             return self.time_to_next(partition, now).await;
         }
-        let fresh: Vec<_> = due
-            .iter()
-            .filter(|due| !self.appended.contains_key(&(due.user, due.entry)))
-            .cloned()
-            .collect();
+        let is_fresh = |due: &&DueEntry| !agenda.appended.contains_key(&(due.user, due.entry));
+        let fresh: Vec<_> = due.iter().filter(is_fresh).collect();
         if fresh.is_empty() {
             return Ok(RETRY);
         }
         let records = fresh.iter().map(|due| self.came_due(partition, due)).collect();
-        let tick = self.parts.clock.tick();
+        let mut trouble = None;
         for (due, answer) in fresh.iter().zip(self.parts.log.append(records).await) {
-            answer.map_err(|error| error.to_string())?;
-            self.appended.insert((due.user, due.entry), tick);
-            self.parts.telemetry.scheduler_due.add(1);
+            match answer {
+                Ok(position) => {
+                    agenda.appended.insert((due.user, due.entry), position.offset);
+                    self.parts.telemetry.scheduler_due.add(1);
+                }
+                Err(error) => trouble = Some(error.to_string()),
+            }
         }
-        Ok(if due.len() < BATCH { RETRY } else { Duration::from_millis(1) })
+        trouble.map_or(Ok(if due.len() < BATCH { RETRY } else { Duration::from_millis(1) }), Err)
+    }
+
+    /// Whether the agenda is folded up to where the log stood when this scheduler got it, and has
+    /// not fallen back since.
+    async fn is_whole(&self, partition: Partition, agenda: &mut Agenda) -> Result<bool, String> {
+        let checkpoint = match self.parts.projection.view(partition, &[]).await {
+            Err(ProjectionError::NotBuilt(_)) => Offset(0),
+            views => views.map_err(|error| error.to_string())?.checkpoint,
+        };
+        if checkpoint < agenda.seen {
+            agenda.whole_at = None;
+        }
+        agenda.seen = checkpoint;
+        if agenda.whole_at.is_none() {
+            let kept = self.parts.log.bounds(partition).await;
+            agenda.whole_at = Some(kept.map_err(|error| error.to_string())?.end);
+        }
+        Ok(agenda.whole_at.is_some_and(|whole_at| checkpoint >= whole_at))
     }
 
     async fn time_to_next(&self, partition: Partition, now: Timestamp) -> Result<Duration, String> {
