@@ -4,21 +4,23 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use campanile_core::port::{EventLog, Progress, Projection, StartAt};
-use campanile_core::{Due, Offset, Partition};
+use campanile_core::port::{EventLog, Progress, Projection, StartAt, Stream};
+use campanile_core::{Due, Offset, Partition, Timestamp};
 use campanile_engine::tasks::{self, Task, sleep};
 
 use super::clients::Clients;
 use super::faults::{Fault, Sort};
 use super::mirror::Mirror;
+use super::past::read;
 use super::predicates;
 use super::random::Random;
 use super::roles::{Ground, Order, Role, Roles};
 use crate::memory::ProjectionSnapshot;
 
-/// The longest a healed run may take to have nothing left to do: a day that the clock may have
-/// jumped, an hour that a provider may have asked for, and some.
-const PATIENCE: Duration = Duration::from_secs(27 * 3600);
+/// The longest a healed run may take to have nothing left to do.
+const PATIENCE: Duration = Duration::from_secs(2 * 3600);
+/// What is further ahead than this is not waited for: the wall clock runs on to it.
+const AHEAD: Duration = Duration::from_secs(120);
 /// The longest clock jump, in milliseconds: a day.
 const JUMP: i64 = 86_400_000;
 
@@ -34,6 +36,14 @@ pub(crate) struct Director {
     mirror: Mirror,
     skew: i64,
     skipped: Vec<Skipped>,
+}
+
+/// What keeps a run from being at rest.
+enum Busy {
+    No,
+    With(String),
+    /// Nothing happens before then.
+    Until(Timestamp),
 }
 
 /// What the workers' group never got to see, because its positions were lost.
@@ -96,6 +106,8 @@ impl Director {
         }
         self.heal().await;
         if self.converge("after the faults").await {
+            // Who watches may be about to come back.
+            sleep(Duration::from_secs(5)).await;
             predicates::check(&self.ground, &self.clients, &self.skipped).await;
             self.mirror.check(&self.ground).await;
             self.rebuild().await;
@@ -229,7 +241,14 @@ impl Director {
         let until = stage.tick().after(PATIENCE);
         let mut wait = Duration::from_millis(100);
         loop {
-            let Some(busy) = self.busy().await else { return true };
+            let busy = match self.busy().await {
+                Busy::No => return true,
+                Busy::Until(at) => {
+                    self.forward(at);
+                    "something is on the agenda".to_owned()
+                }
+                Busy::With(what) => what,
+            };
             if stage.tick() >= until {
                 stage.broken("G4", format!("does not come to rest {when}: {busy}"));
                 return false;
@@ -239,43 +258,77 @@ impl Director {
         }
     }
 
-    /// What is left to do, if anything is.
-    async fn busy(&self) -> Option<String> {
-        let Ground { logs, projection, provider, stage, .. } = &self.ground;
+    /// Lets the wall clock run ahead to `at`, when nothing happens before.
+    fn forward(&mut self, at: Timestamp) {
+        let stage = &self.ground.stage;
+        let ahead = at.since(stage.now());
+        if ahead > AHEAD {
+            self.skew += i64::try_from(ahead.as_millis()).unwrap_or_default();
+            stage.clock.set_skew(self.skew);
+            stage.note(format_args!("the clock runs on to {at}"));
+        }
+    }
+
+    /// What is left to do.
+    async fn busy(&self) -> Busy {
+        let Ground { logs, provider, .. } = &self.ground;
         if !self.roles.are_up() {
-            return Some("a role is down".to_owned());
+            return Busy::With("a role is down".to_owned());
         }
         if provider.in_flight() > 0 {
-            return Some("pushes are in flight".to_owned());
+            return Busy::With("pushes are in flight".to_owned());
         }
-        for role in Role::ALL.into_iter().filter(|role| *role != Role::Schedule) {
-            let (group, stream) = role.group();
-            for progress in logs.progress(stream, &group).await {
-                let partition = progress.partition;
-                let tail = logs.stream(stream).bounds(partition).await.ok()?.end;
-                if progress.next < tail || !progress.finished.is_empty() {
-                    return Some(format!("{} is at {progress:?} of {tail}", role.name()));
+        let (group, stream) = Role::Deliver.group();
+        for progress in logs.progress(stream, &group).await {
+            let tail = logs.tail(stream, progress.partition).await;
+            if progress.next < tail || !progress.finished.is_empty() {
+                return Busy::With(format!("the workers are at {progress:?} of {tail}"));
+            }
+        }
+        let mut next = Busy::No;
+        for partition in logs.events.identity().partitions() {
+            match self.left_in(partition).await {
+                Busy::No => {}
+                Busy::With(what) => return Busy::With(what),
+                Busy::Until(at) => {
+                    next = match next {
+                        Busy::Until(other) => Busy::Until(other.min(at)),
+                        _ => Busy::Until(at),
+                    }
                 }
             }
         }
-        for partition in logs.events.identity().partitions() {
-            let tail = logs.events.bounds(partition).await.ok()?.end;
-            match projection.view(partition, &[]).await {
-                Ok(views) if views.checkpoint == tail || tail == Offset(0) => {}
-                Err(_) if tail == Offset(0) => {}
-                other => return Some(format!("{partition} is folded to {other:?} of {tail}")),
-            }
-            let end = campanile_core::Timestamp::from_millis(u64::MAX);
-            let agenda = projection.due(partition, end, 100_000).await.unwrap_or_default();
-            let now = stage.now();
-            let is_left = |due: &&campanile_core::port::DueEntry| {
-                due.entry.at <= now || matches!(due.entry.due, Due::Retry(_))
-            };
-            if let Some(left) = agenda.iter().find(is_left) {
-                return Some(format!("{:?} is on the agenda of {partition}", left.entry));
+        next
+    }
+
+    /// What is left to fold and on the agenda of a partition. What ends by itself is not waited
+    /// for.
+    async fn left_in(&self, partition: Partition) -> Busy {
+        let Ground { logs, projection, stage, .. } = &self.ground;
+        let tail = logs.tail(Stream::Events, partition).await;
+        match projection.view(partition, &[]).await {
+            Ok(views) if views.checkpoint == tail => {}
+            Err(_) if tail == Offset(0) => return Busy::No,
+            other => return Busy::With(format!("{partition} is folded to {other:?} of {tail}")),
+        }
+        let written = read(logs, Stream::Receipts, partition, Offset(0)).await.len();
+        let mut folded = 0;
+        for user in (0..self.ground.setup.users).map(|user| self.clients.user_ref(user)) {
+            if logs.events.identity().partition_of(user) == partition {
+                let history = projection.history(partition, user, None).await.unwrap_or_default();
+                folded += history.iter().filter(|it| it.stream == Stream::Receipts).count();
             }
         }
-        None
+        if folded < written {
+            return Busy::With(format!("{folded} of {written} receipts of {partition} are folded"));
+        }
+        let end = Timestamp::from_millis(u64::MAX);
+        let agenda = projection.due(partition, end, 100_000).await.unwrap_or_default();
+        if let Some(late) = agenda.iter().find(|due| due.entry.at <= stage.now()) {
+            return Busy::With(format!("{:?} is late in {partition}", late.entry));
+        }
+        let mut retries = agenda.iter().filter(|due| matches!(due.entry.due, Due::Retry(_)));
+        retries.next().map_or(Busy::No, |due| Busy::Until(due.entry.at))
     }
 
     /// G6: a rebuild sends nothing, and adds nothing to the log.

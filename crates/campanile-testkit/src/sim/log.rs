@@ -33,6 +33,8 @@ pub(crate) struct Logs {
 struct Shared {
     /// The group that stands for a name at present: a lost group's successor starts anew.
     groups: Mutex<BTreeMap<GroupName, GroupName>>,
+    /// When events were appended.
+    appended: Mutex<BTreeMap<(Partition, Offset), Tick>>,
     /// What was read where, as a hash.
     read: Mutex<BTreeMap<(Stream, Partition, Offset), u64>>,
 }
@@ -100,10 +102,20 @@ impl Logs {
         held(&self.shared.groups).get(name).cloned()
     }
 
+    /// When an event was appended.
+    pub(crate) fn appended_at(&self, partition: Partition, offset: Offset) -> Tick {
+        held(&self.shared.appended).get(&(partition, offset)).copied().unwrap_or_default()
+    }
+
     /// How far a group has come; empty if it is lost.
     pub(crate) async fn progress(&self, stream: Stream, name: &GroupName) -> Vec<Progress> {
         let Some(group) = self.group(name) else { return Vec::new() };
         self.stream(stream).progress(&group).await.unwrap_or_default()
+    }
+
+    /// Where the next record of a partition goes.
+    pub(crate) async fn tail(&self, stream: Stream, partition: Partition) -> Offset {
+        self.stream(stream).bounds(partition).await.map_or(Offset(0), |kept| kept.end)
     }
 
     /// G1: two readers never see different bytes at one offset.
@@ -191,7 +203,13 @@ impl EventLog for SimLog {
         };
         let landing = batch.iter().zip(&troubles).filter(|(_, trouble)| lands(trouble));
         let landing: Vec<_> = landing.map(|(record, _)| record.clone()).collect();
-        let mut landed = self.inner().append(landing).await.into_iter();
+        let landed = self.inner().append(landing).await;
+        if self.stream == Stream::Events {
+            let places = landed.iter().flatten().map(|it| (it.partition, it.offset));
+            let now = self.stage().tick();
+            held(&self.logs.shared.appended).extend(places.map(|place| (place, now)));
+        }
+        let mut landed = landed.into_iter();
         let lost = || Err(AppendError::Indefinite { reason: "no answer".to_owned() });
         let answers: Vec<_> = troubles
             .into_iter()

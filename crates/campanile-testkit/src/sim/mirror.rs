@@ -30,6 +30,7 @@ struct Folded {
 
 impl Folded {
     fn fold(&mut self, recorded: &Recorded) {
+        self.world.forget(recorded.time);
         self.world.apply(recorded);
         (self.next, self.time) = (recorded.position.offset.next(), recorded.time);
         self.users.entry(recorded.fact.user).or_default().push(recorded.position.offset);

@@ -38,13 +38,16 @@ pub(crate) async fn check(ground: &Ground, clients: &Clients, skipped: &[Skipped
 }
 
 /// G7: whoever follows a user's items, by asking or by watching, has what the projection has.
+///
+/// An item whose end the wall clock has passed once does not count: who asked then was not told of
+/// it, and a clock that was set back does not tell later.
 pub(crate) async fn replicas(ground: &Ground, clients: &Clients) {
     for user in 0..ground.setup.users {
         if let Err(error) = clients.sync(user).await {
             ground.stage.broken("G7", format!("user {user} cannot sync at rest: {error}"));
         }
     }
-    let now = ground.stage.now();
+    let now = ground.stage.latest();
     for (how, user, replica) in clients.replicas() {
         let whose = clients.user_ref(user);
         let partition = ground.logs.events.identity().partition_of(whose);

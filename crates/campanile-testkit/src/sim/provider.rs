@@ -21,6 +21,7 @@ use super::faults::Fault;
 use super::fuse::Fuse;
 use super::held;
 use super::log::Logs;
+use super::past::Key;
 use super::stage::Stage;
 
 /// How long a client waits for an answer.
@@ -51,10 +52,16 @@ pub(crate) struct Attempt {
     pub(crate) seen: Option<Offset>,
 }
 
+impl Attempt {
+    pub(crate) const fn key(&self) -> Key {
+        (self.delivery, self.cause)
+    }
+}
+
 /// What a device shows of an item.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shown {
-    pub(crate) delivery: DeliveryId,
+    pub(crate) key: Key,
 }
 
 /// The provider. Clones are the same one.
@@ -160,7 +167,8 @@ impl Provider {
         let screen = state.screens.entry(device).or_default();
         match &push.body {
             PushBody::Show { .. } => {
-                screen.insert(push.item, Shown { delivery: push.delivery });
+                let key = (push.delivery, Offset(push.sequence));
+                screen.insert(push.item, Shown { key });
             }
             PushBody::Sync(sync) if sync.clear => {
                 screen.remove(&push.item);

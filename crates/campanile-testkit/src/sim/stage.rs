@@ -23,6 +23,7 @@ pub(crate) struct Stage {
     reached: Mutex<BTreeMap<&'static str, u64>>,
     violations: Mutex<Vec<Violation>>,
     disturbances: Mutex<BTreeSet<Tick>>,
+    latest: Mutex<Timestamp>,
 }
 
 impl Stage {
@@ -35,6 +36,7 @@ impl Stage {
             reached: Mutex::default(),
             violations: Mutex::default(),
             disturbances: Mutex::default(),
+            latest: Mutex::default(),
         }
     }
 
@@ -46,8 +48,16 @@ impl Stage {
         self.clock.now()
     }
 
+    /// The latest wall-clock time there was, whatever the clock did since.
+    pub(crate) fn latest(&self) -> Timestamp {
+        *held(&self.latest)
+    }
+
     /// Adds a line to the trace.
     pub(crate) fn note(&self, line: fmt::Arguments<'_>) {
+        let mut latest = held(&self.latest);
+        *latest = (*latest).max(self.now());
+        drop(latest);
         self.trace.note(self.tick(), line);
     }
 

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use campanile_core::port::{PieceKey, RecordRef, Stream};
-use campanile_core::{DeliveryId, DeliveryKind, End, Event, Suppression};
+use campanile_core::{End, Event, Suppression};
 use campanile_engine::edge::Target;
 use campanile_engine::gateway::TimelineEntry;
 
 use crate::sim::clients::Clients;
 use crate::sim::director::Skipped;
-use crate::sim::past::{Past, Planned};
+use crate::sim::past::{Key, Past, Planned};
 use crate::sim::roles::Ground;
 
 /// Every delivery that an event calls for ended, one way or the other, with a receipt.
@@ -18,15 +18,16 @@ use crate::sim::roles::Ground;
 /// away, or the item was forgotten, there is nothing to plan. And what came while the group's
 /// positions were lost is nobody's business any more.
 pub(super) fn settled(ground: &Ground, past: &Past, skipped: &[Skipped]) {
-    let mut ends: BTreeMap<DeliveryId, usize> = BTreeMap::new();
+    let mut ends: BTreeMap<Key, usize> = BTreeMap::new();
     for (_, _, receipt) in &past.receipts {
         for settled in &receipt.settled {
-            *ends.entry(settled.delivery).or_default() += 1;
+            *ends.entry((settled.delivery, receipt.cause)).or_default() += 1;
             ground.stage.reach(name_of(&settled.end));
         }
     }
-    for (id, planned) in &past.planned {
-        let missing = !ends.contains_key(id);
+    for (key, planned) in &past.planned {
+        let (id, _) = key;
+        let missing = !ends.contains_key(key);
         if missing && !is_excused(past, planned, skipped) {
             let cause = planned.delivery.cause;
             let what = format!("{id} of {}/{cause} has no outcome", planned.partition);
@@ -58,7 +59,7 @@ fn is_excused(past: &Past, planned: &Planned, skipped: &[Skipped]) -> bool {
         it.covers(planned.partition, delivery.cause)
             || past
                 .came_due
-                .get(&delivery.id)
+                .get(&(delivery.id, delivery.cause))
                 .is_some_and(|due| due.iter().any(|at| it.covers(planned.partition, *at)))
     });
     let later = past.reaches(user).iter().filter(|(at, _)| *at > delivery.cause);
@@ -75,12 +76,13 @@ fn is_excused(past: &Past, planned: &Planned, skipped: &[Skipped]) -> bool {
 /// nothing was sent for it: to a worker whose state is newer than an event, a change that had no
 /// effect looks like one that is superseded.
 pub(super) fn told_once(ground: &Ground, past: &Past) {
-    let mut ends: BTreeMap<(DeliveryId, DeliveryKind), usize> = BTreeMap::new();
+    let mut ends: BTreeMap<Key, usize> = BTreeMap::new();
     for (_, _, receipt) in &past.receipts {
         for settled in &receipt.settled {
-            *ends.entry((settled.delivery, settled.kind)).or_default() += 1;
+            let key = (settled.delivery, receipt.cause);
+            *ends.entry(key).or_default() += 1;
             let is_sent = !matches!(settled.end, End::Suppressed(_));
-            if is_sent && !past.planned.contains_key(&settled.delivery) {
+            if is_sent && !past.planned.contains_key(&key) {
                 let what = format!("{} ended and was never called for", settled.delivery);
                 ground.stage.broken("G4", what);
             }
@@ -136,8 +138,12 @@ pub(super) async fn found_in_timelines(ground: &Ground, clients: &Clients, past:
             let at = ground.stage.now();
             let newest = past.events.values().map(|it| it.time).max().unwrap_or_default();
             let state = front.gateway.state_at(&context, &target, id, at).await;
+            // The past remembers what the present may have forgotten.
             let state = state.ok().and_then(|state| state.item);
-            if newest <= at && state != past.world.item(whose, id) {
+            let state = state.filter(|item| newest <= item.keep_until());
+            let expected = past.world.item(whose, id);
+            let expected = expected.filter(|item| newest <= item.keep_until());
+            if newest <= at && state != expected {
                 let name = Past::name(&PieceKey::Item(whose, id));
                 ground.stage.broken("timeline", format!("the state of {name} is {state:?}"));
             }

@@ -28,7 +28,9 @@ pub(super) fn agree(ground: &Ground, clients: &Clients, past: &Past, skipped: &[
             let Some(wrong) = is_wrong(past, &item, shown) else { continue };
             let case = Case { past, skipped, user, endpoint, registered, id };
             if !case.is_excused(&item) {
-                let what = format!("device {at} shows {id} of user {}, {wrong}", device.user);
+                let last = case.last_told();
+                let user = device.user;
+                let what = format!("device {at} shows {id} of user {user}, {wrong}; {last:?}");
                 ground.stage.broken("G7", what);
             }
         }
@@ -36,8 +38,11 @@ pub(super) fn agree(ground: &Ground, clients: &Clients, past: &Past, skipped: &[
 }
 
 fn is_wrong(past: &Past, item: &Item, shown: Shown) -> Option<&'static str> {
-    let planned = past.planned.get(&shown.delivery)?;
+    let planned = past.planned.get(&shown.key)?;
     let DeliveryKind::Show { revision } = planned.delivery.kind else { return None };
+    // What is not one of the item's revisions was shown before the item was forgotten, long after
+    // its end, and began anew.
+    item.revision_posted_at(planned.delivery.cause)?;
     match item.ended {
         Some(Ended::Deleted) => return Some("which is deleted"),
         Some(Ended::Recalled) => return Some("which is taken back"),
@@ -77,15 +82,19 @@ impl Case<'_> {
             .any(|skipped| states.iter().any(|(at, _)| skipped.covers(partition, *at)))
     }
 
-    /// Whether the last that was to be said to the endpoint about the item was not taken.
-    fn could_not_be_told(&self) -> bool {
+    /// What came of the last that was to be said to the endpoint about the item.
+    fn last_told(&self) -> Option<&End> {
         let settled = self.past.receipts.iter().filter(|(_, _, it)| it.item == self.id);
         let settled = settled.flat_map(|(_, _, receipt)| {
             receipt.settled.iter().map(move |settled| (receipt.cause, settled))
         });
         let here = settled.filter(|(_, settled)| settled.endpoint == self.endpoint);
-        let last = here.max_by_key(|(cause, _)| *cause).map(|(_, settled)| &settled.end);
-        match last {
+        here.max_by_key(|(cause, _)| *cause).map(|(_, settled)| &settled.end)
+    }
+
+    /// Whether the last that was to be said to the endpoint about the item was not taken.
+    fn could_not_be_told(&self) -> bool {
+        match self.last_told() {
             Some(End::Suppressed(why)) => {
                 matches!(why, Suppression::Expired | Suppression::EndpointGone)
             }
