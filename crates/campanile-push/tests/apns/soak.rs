@@ -22,6 +22,9 @@ fn faults() -> Vec<Fault> {
         faults.push(Fault::new(Action::Stall(fate), When::Chance(0.01)));
         faults.push(Fault::new(Action::Reset(ErrorCode::CANCEL, fate), When::Chance(0.01)));
         faults.push(Fault::new(Action::Disconnect(fate), When::Chance(0.005)));
+        let reason = "Shutdown".to_owned();
+        let leave = Action::GoAway { code: ErrorCode::NO_ERROR, reason, fate };
+        faults.push(Fault::new(leave, When::Chance(0.05)));
     }
     faults
 }
@@ -67,7 +70,9 @@ async fn push_through(seed: u64) {
         let possible = known..=known + maybe;
         assert!(possible.contains(&arrived), "seed {seed}: {arrived} not in {possible:?}");
     }
-    assert_eq!(stage.counters().streams_in_flight, 0);
+    let counters = stage.counters();
+    assert_eq!(counters.streams_in_flight, 0);
+    assert!(counters.going_away > 0, "seed {seed}: {counters:?}");
 }
 
 #[tokio::test]
@@ -79,7 +84,7 @@ async fn outcomes_are_true_in_any_trouble() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn outcomes_are_true_with_many_threads() {
-    for seed in 11..=11 {
+    for seed in 11..=13 {
         push_through(seed).await;
     }
 }
