@@ -5,6 +5,10 @@ use std::time::Duration;
 use crate::{RetireReason, Timestamp};
 
 /// What came of one attempt, in no platform's words.
+///
+/// A `status` is the one that the platform answered with. 0, which no platform answers with, means
+/// that the push was never sent: it does not fit, or its route has no connection or credential;
+/// the reason is then ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The platform took it.

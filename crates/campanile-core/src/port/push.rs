@@ -109,6 +109,9 @@ pub trait Pusher: Send + Sync {
 /// - `send` makes one attempt and ends within the adapter's time-out.
 /// - It answers [`Outcome::Unprocessed`] only if the platform certainly did nothing, and
 ///   [`Outcome::Indefinite`] whenever it may have acted without an answer arriving.
+/// - The room is taken until `send` has ended, and `send` gets on only while it is polled. So who
+///   waits for a further slot must poll its sends in flight meanwhile, or give each a task of its
+///   own: otherwise it may wait for room that only its own sends can give back.
 #[async_trait]
 pub trait Slot: Send {
     /// Sends, and tells what came of it.
