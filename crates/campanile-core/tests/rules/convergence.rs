@@ -40,6 +40,15 @@ proptest! {
     }
 
     #[test]
+    fn an_event_read_again_at_once_gets_the_same_verdict(log in logs(60)) {
+        let mut world = World::default();
+        for record in &log {
+            let verdict = world.apply(record).verdict;
+            prop_assert_eq!(world.apply(record).verdict, verdict);
+        }
+    }
+
+    #[test]
     fn a_reader_that_repeats_a_suffix_ends_where_it_was(
         log in logs(60),
         from in any::<Index>(),

@@ -147,7 +147,11 @@ fn a_user_has_twenty_endpoints_at_most() {
     given(twenty()).when(registered(laptop(1))).then_changes_nothing();
     given(twenty())
         .when(registered(phone(7)).registration(2))
-        .then_reach(|reach| assert_eq!(reach.endpoints.len(), Limits::ENDPOINTS_PER_USER))
+        .then_reach(|reach| {
+            assert_eq!(reach.endpoints.len(), Limits::ENDPOINTS_PER_USER);
+            let rotated = &reach.endpoints[&phone(7).endpoint(user(1))];
+            assert_eq!(rotated.registration, phone(7).registration(user(1), 2));
+        })
         .and_when(retired(phone(3)))
         .and_when(registered(laptop(1)))
         .then_reach(|reach| assert!(reach.endpoints.contains_key(&laptop(1).endpoint(user(1)))));

@@ -116,7 +116,8 @@ fn what_is_wrong_with_a_name_is_told() {
 fn an_id_is_thirty_two_lower_case_hexadecimal_digits() {
     let id = "00112233445566778899aabbccddeeff";
     assert!(UserRef::parse(id).is_ok());
-    for wrong in ["", &id[1..], &id.to_uppercase(), &id.replace('0', "+"), &format!("{id}0")] {
+    let signed = format!("+{}", &id[1..]);
+    for wrong in ["", &id[1..], &id.to_uppercase(), &signed, &format!("{id}0")] {
         assert_eq!(UserRef::parse(wrong), Err(InvalidId::NotHex { digits: 32 }), "{wrong}");
     }
 }
@@ -140,6 +141,13 @@ fn personal_data_and_secrets_are_never_printed() {
     assert!(!token.contains("c0ffeec0ffee"), "{token}");
     assert!(!user.contains("ada"), "{user}");
     assert!(!key.contains("171") && !key.to_lowercase().contains("ab,"), "{key}");
+}
+
+#[test]
+fn names_that_read_alike_end_to_end_are_told_apart() {
+    let key = IdentityKey::new([5; 32]);
+    let name = |app, user| key.user(&AppId::new(app).unwrap(), &UserId::new(user).unwrap());
+    assert_ne!(name("ab", "c"), name("a", "bc"));
 }
 
 #[test]
