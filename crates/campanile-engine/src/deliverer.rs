@@ -122,7 +122,8 @@ pub struct Deliverer {
     uncommitted: BTreeSet<Partition>,
     uncommitted_since: Option<Tick>,
     is_paused: bool,
-    is_draining: bool,
+    /// Set by a shutdown: nothing more is started, and what is in flight has until then.
+    drain_until: Option<Tick>,
     /// Endpoints that a platform knows no more, until the event that retires them is read.
     condemned: BTreeMap<(EndpointId, RegistrationId), Partition>,
     /// Numbers assignments, reads of state and attempts.
@@ -176,7 +177,7 @@ impl Deliverer {
             uncommitted: BTreeSet::new(),
             uncommitted_since: None,
             is_paused: false,
-            is_draining: false,
+            drain_until: None,
             condemned: BTreeMap::new(),
             numbers: 0,
         }
@@ -217,9 +218,9 @@ impl Deliverer {
         let timer = self.next_timer().map(|tick| tick.since(now));
         tokio::select! {
             biased;
-            () = shutdown.begun(), if !self.is_draining => Wake::Shutdown,
+            () = shutdown.begun(), if self.drain_until.is_none() => Wake::Shutdown,
             Some(wake) = self.in_flight.next() => wake,
-            event = reader.next(), if !self.is_draining => Wake::Group(event),
+            event = reader.next(), if self.drain_until.is_none() => Wake::Group(event),
             () = sleep(timer.unwrap_or_default()), if timer.is_some() => Wake::Timer,
         }
     }
@@ -231,7 +232,7 @@ impl Deliverer {
         let commit = self.uncommitted_since.map(|since| since.after(config.commit_after));
         let retry = self.lanes.next_retry();
         let rest = self.routes.next_rest();
-        [write, commit, retry, rest].into_iter().flatten().min()
+        [write, commit, retry, rest, self.drain_until].into_iter().flatten().min()
     }
 
     fn on_timer(&mut self) {

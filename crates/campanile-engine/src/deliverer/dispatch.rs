@@ -64,7 +64,7 @@ impl Deliverer {
     }
 
     pub(super) fn ask_for_room(&mut self, route: &Route) {
-        if self.is_draining {
+        if self.drain_until.is_some() {
             return;
         }
         let tick = self.parts.clock.tick();
@@ -106,7 +106,7 @@ impl Deliverer {
             }
             let Some(intake) = self.partitions.get(&job.partition) else { continue };
             let leased = reader.lease(job.partition).is_some_and(|lease| tick < lease);
-            if !leased || intake.is_revoking || self.is_draining {
+            if !leased || intake.is_revoking || self.drain_until.is_some() {
                 // Not ours to send any more; it is read again by whom it belongs to.
                 self.lanes.wait(lane, tick.after(NOT_NOW));
                 continue;

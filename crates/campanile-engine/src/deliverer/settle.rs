@@ -90,8 +90,8 @@ impl Deliverer {
 
     /// Waits for what is in flight, writes it down and commits.
     pub(super) async fn drain(&mut self, reader: &mut dyn GroupReader) {
-        self.is_draining = true;
         let until = self.parts.clock.tick().after(self.parts.config.drain);
+        self.drain_until = Some(until);
         let (_handle, mut never) = Shutdown::new();
         while self.parts.clock.tick() < until {
             let sending = self.lanes.in_flight();
