@@ -14,7 +14,6 @@
 
 use std::fs::File;
 use std::io::Write as _;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -70,8 +69,7 @@ fn line(what: &str, count: usize, took: Duration, raw: Option<f64>) -> f64 {
 }
 
 /// Plain writes and syncs of `pieces` pieces of `bytes` bytes.
-fn raw(dir: &Path, pieces: usize, bytes: usize) -> Duration {
-    let mut file = File::create(dir.join("raw")).unwrap();
+fn raw(file: &mut File, pieces: usize, bytes: usize) -> Duration {
     let piece = vec![0x5a; bytes];
     let start = Instant::now();
     for _ in 0..pieces {
@@ -113,10 +111,11 @@ async fn append(events: usize, callers: usize, size: usize) {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path().join("store"), &options()).unwrap();
     let log = store.log(Stream::Events);
+    let mut file = File::create(dir.path().join("raw")).unwrap();
     let (mut appended, mut written) = (Duration::ZERO, Duration::ZERO);
     let pieces = events / TURNS / callers / size;
     for _ in 0..TURNS {
-        written += raw(dir.path(), pieces, callers * size * BODY);
+        written += raw(&mut file, pieces, callers * size * BODY);
         appended += fill(&log, events / TURNS, callers, size).await;
     }
     let events = pieces * callers * size * TURNS;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use bytes::{Buf, BufMut};
 use campanile_core::{Generation, LogIdentity};
 
-use crate::disk::Disk;
+use crate::disk::{Disk, RealDisk};
 use crate::error::OpenError;
 
 const MAGIC: &[u8; 8] = b"CAMPLOG1";
@@ -23,7 +23,7 @@ pub(crate) struct DirectoryLock(#[expect(dead_code, reason = "held, not read")] 
 /// # Errors
 /// [`OpenError::InUse`] if another process, or another store of this one, has it.
 pub(crate) fn lock(dir: &Path) -> Result<DirectoryLock, OpenError> {
-    std::fs::create_dir_all(dir).map_err(OpenError::io("create", dir))?;
+    make(dir)?;
     let path = dir.join("lock");
     let mut options = OpenOptions::new();
     let file = options.write(true).create(true).truncate(false).open(&path);
@@ -33,6 +33,21 @@ pub(crate) fn lock(dir: &Path) -> Result<DirectoryLock, OpenError> {
         Err(TryLockError::WouldBlock) => Err(OpenError::InUse { dir: dir.to_owned() }),
         Err(TryLockError::Error(error)) => Err(OpenError::io("lock", path)(error)),
     }
+}
+
+/// Makes a directory, and the ones above it, so that they survive a power cut: a synced file in a
+/// directory that nobody finds is no good.
+fn make(dir: &Path) -> Result<(), OpenError> {
+    let missing: Vec<&Path> = dir.ancestors().take_while(|it| !it.exists()).collect();
+    std::fs::create_dir_all(dir).map_err(OpenError::io("create", dir))?;
+    for made in missing {
+        let above = match made.parent() {
+            Some(above) if !above.as_os_str().is_empty() => above,
+            _ => Path::new("."),
+        };
+        RealDisk.sync_dir(above).map_err(OpenError::io("sync", above))?;
+    }
+    Ok(())
 }
 
 /// Reads which log a directory holds. `None` if it holds none yet.

@@ -30,6 +30,11 @@ pub(crate) trait Disk: Send + Sync {
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
 }
 
+/// Whether `error` says that there is no space: nothing else is wrong then.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
 /// An open file. All access is positional: there is no cursor to share.
 pub(crate) trait DiskFile: Send + Sync {
     /// The length in bytes.

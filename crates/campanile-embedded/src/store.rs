@@ -26,8 +26,8 @@ pub struct Options {
     pub clock: Arc<dyn Clock>,
     /// Draws the id of a new log.
     pub entropy: Arc<dyn Entropy>,
-    /// How large a segment grows before the next begins, in bytes: 64 KiB to 1 GiB. Retention
-    /// drops whole segments.
+    /// How large a segment grows before the next begins, in bytes: 64 KiB to 1 GiB, and at least
+    /// 1 KiB per partition. Retention drops whole segments.
     pub segment_bytes: u64,
     /// How many bytes of bodies wait for the disk at most; at least 4 MiB.
     pub queue_bytes: usize,
@@ -68,6 +68,11 @@ impl Options {
                 "segment_bytes",
                 (64 << 10..=1 << 30).contains(&self.segment_bytes),
                 "must be 64 KiB to 1 GiB",
+            ),
+            (
+                "segment_bytes",
+                self.segment_bytes >= u64::from(self.partitions) << 10,
+                "must be at least 1 KiB per partition",
             ),
             ("queue_bytes", self.queue_bytes >= 4 << 20, "must be at least 4 MiB"),
             ("queue_records", self.queue_records >= 1024, "must be at least 1024"),

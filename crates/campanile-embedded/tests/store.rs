@@ -59,11 +59,20 @@ fn another_partition_count_is_refused_and_both_are_named() {
 }
 
 #[test]
+fn directories_above_are_made() {
+    let dir = TempDir::new().unwrap();
+    let deep = dir.path().join("a").join("b").join("c");
+    drop(Store::open(&deep, &options()).unwrap());
+    Store::open(&deep, &options()).unwrap();
+}
+
+#[test]
 fn options_out_of_range_are_named() {
     let dir = TempDir::new().unwrap();
     let wrong = [
         ("partitions", Options { partitions: 0, ..options() }),
         ("segment_bytes", Options { segment_bytes: 1, ..options() }),
+        ("segment_bytes", Options { partitions: 100, segment_bytes: 64 << 10, ..options() }),
         ("queue_bytes", Options { queue_bytes: 1, ..options() }),
         ("queue_records", Options { queue_records: 0, ..options() }),
     ];

@@ -19,7 +19,7 @@ use bytes::{Buf, BufMut};
 use campanile_core::port::{GroupName, Progress, Stream};
 use campanile_core::{LogIdentity, Offset, Partition};
 
-use crate::disk::{Disk, DiskFile};
+use crate::disk::{Disk, DiskFile, is_full};
 use crate::error::OpenError;
 
 /// A group's stream and name.
@@ -47,16 +47,25 @@ impl Journal {
         identity: &LogIdentity,
     ) -> Result<(Self, u64), OpenError> {
         let path = dir.join("groups");
-        let (groups, lost) = match disk.open(&path) {
-            Ok(file) => read(file.as_ref(), &path, identity)?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => (BTreeMap::new(), 0),
+        let old = match disk.open(&path) {
+            Ok(file) => Some(file),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(OpenError::io("open", path)(error)),
+        };
+        let Read { groups, end, lost } = match &old {
+            Some(old) => read(old.as_ref(), &path, identity)?,
+            None => Read::default(),
         };
         if lost > 0 {
             tracing::warn!(file = %path.display(), bytes = lost, "the latest progress was lost");
         }
-        let (file, end) = write(disk.as_ref(), dir, identity.id, &groups)
-            .map_err(OpenError::io("write", &path))?;
+        let written = write(disk.as_ref(), dir, identity.id, &groups);
+        let (file, end) = match (written, old) {
+            (Ok(new), _) => new,
+            // A full disk is no reason not to start: the old file will do.
+            (Err(error), Some(old)) if is_full(&error) => (old, end),
+            (Err(error), _) => return Err(OpenError::io("write", path)(error)),
+        };
         let (dir, id) = (dir.to_owned(), identity.id);
         Ok((Self { disk, dir, id, file, end, groups }, lost))
     }
@@ -118,12 +127,16 @@ fn write(
         bytes.put_slice(&encode(key, progress));
     }
     let (new, path) = (dir.join("groups.new"), dir.join("groups"));
-    let file = disk.create(&new)?;
-    file.write_at(&bytes, 0)?;
-    file.sync()?;
-    disk.rename(&new, &path)?;
-    disk.sync_dir(dir)?;
-    Ok((file, bytes.len() as u64))
+    let put = || {
+        let file = disk.create(&new)?;
+        file.write_at(&bytes, 0)?;
+        file.sync()?;
+        disk.rename(&new, &path)?;
+        disk.sync_dir(dir)?;
+        Ok((file, bytes.len() as u64))
+    };
+    // What is left of a failed attempt would only take space.
+    put().inspect_err(|_| drop(disk.remove(&new)))
 }
 
 fn encode((stream, name): &GroupKey, progress: &[Progress]) -> Vec<u8> {
@@ -153,7 +166,14 @@ fn encode((stream, name): &GroupKey, progress: &[Progress]) -> Vec<u8> {
     bytes
 }
 
-type Read = (BTreeMap<GroupKey, Vec<Progress>>, u64);
+/// What a file holds.
+#[derive(Default)]
+struct Read {
+    groups: BTreeMap<GroupKey, Vec<Progress>>,
+    /// Where its last whole entry ends, and how many bytes follow.
+    end: u64,
+    lost: u64,
+}
 
 fn read(file: &dyn DiskFile, path: &Path, identity: &LogIdentity) -> Result<Read, OpenError> {
     let failed = || OpenError::io("read", path);
@@ -184,7 +204,7 @@ fn read(file: &dyn DiskFile, path: &Path, identity: &LogIdentity) -> Result<Read
             return damaged("a group has other partitions than the log");
         }
     }
-    Ok((groups, rest.len() as u64))
+    Ok(Read { groups, end: (length - rest.len()) as u64, lost: rest.len() as u64 })
 }
 
 /// Reads an entry, and answers what follows it. `None` at the end, or where it cannot be read.

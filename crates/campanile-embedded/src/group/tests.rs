@@ -148,6 +148,22 @@ fn the_file_is_written_anew_when_it_is_long() {
     assert_eq!(open(&disk).unwrap().0.progress(&key()).unwrap()[1].next, Offset(1199));
 }
 
+#[test]
+fn a_full_disk_is_no_reason_not_to_start() {
+    let (disk, states) = written();
+    let whole = disk.bytes(&path()).len();
+    disk.tamper(&path(), |bytes| bytes.extend(b"torn"));
+    disk.limit(Some(disk.used()));
+    let (mut journal, lost) = open(&disk).unwrap();
+    assert_eq!((journal.progress(&key()), lost), (states.last().map(Vec::as_slice), 4));
+    let progress = Progress::from(Partition(0), Offset(999));
+    assert!(journal.store(&key(), vec![progress.clone()]).is_err());
+    assert_eq!(disk.used(), whole + 4, "something is left of the attempt");
+    disk.limit(None);
+    journal.store(&key(), vec![progress.clone()]).unwrap();
+    assert_eq!(open(&disk).unwrap().0.progress(&key()).unwrap()[0], progress);
+}
+
 proptest! {
     #![proptest_config(Config { cases: 1000, ..Config::default() })]
 

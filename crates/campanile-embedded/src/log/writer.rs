@@ -23,7 +23,7 @@ use super::index;
 use super::lane::RECORD_COST;
 use super::queue::{Job, Work};
 use super::{Core, LogOptions};
-use crate::disk::{Disk, DiskFile};
+use crate::disk::{Disk, DiskFile, is_full};
 
 /// How much is written in one commit, in bytes of bodies. A sync of more takes so long that
 /// everybody waits for the largest.
@@ -317,8 +317,4 @@ impl Drop for Writer {
 
 fn answer(jobs: Vec<Job>, error: &AppendError) {
     jobs.into_iter().for_each(|job| job.finish(Err(error.clone())));
-}
-
-fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
