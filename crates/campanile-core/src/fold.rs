@@ -59,9 +59,10 @@ pub fn apply(state: &mut State, record: &Recorded) -> Changes {
         changes.agenda.push(AgendaChange::Remove(*entry));
     }
     if let Event::CameDue(entry @ AgendaEntry { due: Due::Expire { .. }, .. }) = event
-        && state.item.is_none()
+        && state.item.as_deref().and_then(Item::expiry) != Some(*entry)
     {
-        // The item was forgotten before its end came; nothing else takes the entry away.
+        // The end of an item that was forgotten before it came, and that may have begun anew:
+        // nothing else takes the entry off.
         changes.agenda.push(AgendaChange::Remove(*entry));
     }
     if is_about_reach(event) {

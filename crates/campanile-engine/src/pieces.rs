@@ -67,8 +67,9 @@ impl Pieces {
             return (Changes::default(), Vec::new());
         }
         let is_kept = |piece: &Piece| keep_until(piece).is_none_or(|until| record.time <= until);
-        let taken = known.iter().filter_map(|key| self.known.get_mut(key)?.take().filter(is_kept));
-        let mut state = State::from_pieces(taken);
+        let taken = known.iter().filter_map(|key| Some((*key, self.known.get_mut(key)?.take()?)));
+        let (taken, forgotten): (Vec<_>, Vec<_>) = taken.partition(|(_, piece)| is_kept(piece));
+        let mut state = State::from_pieces(taken.into_iter().map(|(_, piece)| piece));
         let changes = apply(&mut state, record);
         let mut changed = BTreeSet::new();
         for key in known {
@@ -81,6 +82,10 @@ impl Pieces {
             if is_changed {
                 changed.insert(key);
             }
+        }
+        // If nothing took its place it is still what storage has to have, to drop it.
+        for (key, piece) in forgotten.into_iter().filter(|(key, _)| !changed.contains(key)) {
+            self.known.insert(key, Some(piece));
         }
         (changes, changed.into_iter().collect())
     }

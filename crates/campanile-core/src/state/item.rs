@@ -283,7 +283,8 @@ impl Item {
         self.change = Some(Change { at, origin, elsewhere });
     }
 
-    fn expiry(&self) -> Option<AgendaEntry> {
+    /// Its entry on the agenda, while it has one.
+    pub(crate) fn expiry(&self) -> Option<AgendaEntry> {
         let due = Due::Expire { id: self.id, revision: self.revision };
         (self.revision > 0 && self.ended.is_none())
             .then_some(AgendaEntry { at: self.expires_at, due })

@@ -102,10 +102,12 @@ fn an_item_expires_when_its_time_comes() {
 fn an_item_does_not_expire_early_or_by_a_former_revision() {
     given([posted("a").living(HOUR)])
         .when(expired("a", 1).after(HOUR - SECOND))
-        .then_changes_nothing()
+        .then_item("a", |item| assert_eq!((item.ended, item.revision), (None, 1)))
+        .then_agenda(|agenda| assert_eq!(agenda.len(), 1))
         .and_when(posted("a").living(HOUR))
         .and_when(expired("a", 1).after(2 * HOUR))
-        .then_changes_nothing();
+        .then_item("a", |item| assert_eq!((item.ended, item.revision), (None, 2)))
+        .then_agenda(|agenda| assert_eq!(agenda.len(), 1));
 }
 
 #[test]

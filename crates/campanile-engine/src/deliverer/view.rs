@@ -19,7 +19,7 @@ use crate::pieces::Pieces;
 use crate::planted::Planted;
 
 /// Events held to be folded onto what the projection answers.
-const HELD: usize = 1024;
+const HELD: usize = 512;
 
 /// The state a worker keeps for one partition.
 #[derive(Debug)]
