@@ -110,7 +110,7 @@ impl Item {
     /// it.
     #[must_use]
     pub fn keep_until(&self) -> Timestamp {
-        self.expires_at.after(Limits::REMEMBERED_AFTER)
+        self.expires_at.max(self.modified).after(Limits::REMEMBERED_AFTER)
     }
 
     /// The revision that the post at `at` made, if it made one that is remembered.
