@@ -93,12 +93,19 @@ impl Deliverer {
         let until = self.parts.clock.tick().after(self.parts.config.drain);
         self.drain_until = Some(until);
         let (_handle, mut never) = Shutdown::new();
-        while self.parts.clock.tick() < until {
+        loop {
             let sending = self.lanes.in_flight();
-            if sending == 0 && self.outbox.len() == 0 && !self.is_writing {
+            let left = until.since(self.parts.clock.tick());
+            let is_done = sending == 0 && self.outbox.len() == 0 && !self.is_writing;
+            if is_done || left.is_zero() {
                 break;
             }
-            match self.wake(reader, &mut never).await {
+            let wake = tokio::select! {
+                biased;
+                wake = self.wake(reader, &mut never) => wake,
+                () = sleep(left) => break,
+            };
+            match wake {
                 Wake::Sent { lane, attempt, route, registration, outcome } => {
                     self.on_sent(lane, attempt, &route, registration, &outcome);
                 }
