@@ -87,7 +87,7 @@ async fn compare(ground: &Ground, partition: Partition, folded: &Folded) -> Opti
         let query = ItemQuery { order: ItemOrder::OldestFirst, after: None, limit: MANY };
         let items = ground.projection.items(partition, *user, query).await.ok()?.items;
         if let Some(item) = items.iter().find(|it| folded.world.item(*user, it.id).is_none()) {
-            return Some(format!("item {} came from nowhere", item.id));
+            return Some(format!("{item:?} came from nowhere, at {}", folded.time));
         }
         let history = ground.projection.history(partition, *user, None).await.ok()?;
         let history = history.into_iter().filter(|it| it.stream == Stream::Events);

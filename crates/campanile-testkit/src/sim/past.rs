@@ -144,11 +144,6 @@ impl Past {
         self.reaches.get(&user).map_or(&[], Vec::as_slice)
     }
 
-    /// Every user that something happened to, with the partition.
-    pub(crate) fn users(&self) -> BTreeSet<(Partition, UserRef)> {
-        self.events.values().map(|it| (it.position.partition, it.fact.user)).collect()
-    }
-
     /// The items there are.
     pub(crate) fn items(&self) -> impl Iterator<Item = (UserRef, NotificationId)> {
         self.items.keys().copied()

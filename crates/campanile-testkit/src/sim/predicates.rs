@@ -58,7 +58,10 @@ pub(crate) async fn replicas(ground: &Ground, clients: &Clients) {
         let items = replica.items.into_iter().filter(|(_, item)| item.is_listed(now));
         let items: BTreeMap<_, _> = items.collect();
         if items != expected {
-            let what = format!("user {user} has by {how} {items:?}, not {expected:?}");
+            let (has, not) = (items.keys(), expected.keys());
+            let first = items.values().find(|item| !expected.contains_key(&item.id));
+            let now = first.and_then(|first| found.items.iter().find(|item| item.id == first.id));
+            let what = format!("user {user} has by {how} {has:?}, not {not:?}; {first:?}, {now:?}");
             ground.stage.broken("G7", what);
         }
     }

@@ -57,7 +57,10 @@ impl Projection for SimProjection {
         let Write { partition, stream, from, to, .. } = write;
         let applied = self.inner.apply(write).await?;
         let (who, stream) = (self.who, stream.name());
-        self.stage.note(format_args!("{who} folds {stream} {partition} {from}..{to}: {applied:?}"));
+        if from < to || applied != Applied::Applied {
+            let line = format_args!("{who} folds {stream} {partition} {from}..{to}: {applied:?}");
+            self.stage.note(line);
+        }
         match applied {
             Applied::Applied => {}
             Applied::Fenced => self.stage.reach("projector fenced"),

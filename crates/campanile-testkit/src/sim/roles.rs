@@ -24,6 +24,9 @@ use super::setup::Setup;
 use super::stage::Stage;
 use crate::memory::{MemoryProjection, SeededEntropy};
 
+/// The longest a role may take to stop in good order.
+const LONGEST_STOP: Duration = Duration::from_secs(30);
+
 /// A role of the simulation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Role {
@@ -212,8 +215,13 @@ impl Supervisor {
                     Some(Order::Stop(wait)) => {
                         incarnation.gate.open();
                         handle.begin();
-                        let end = tokio::time::timeout(Duration::from_secs(60), ended).await;
-                        self.stopped(end.ok().and_then(Result::ok));
+                        tokio::select! {
+                            biased;
+                            end = ended => self.stopped(end.ok()),
+                            // It crashes while it stops.
+                            () = incarnation.fuse.burned() => drop(self.crashed(wait)),
+                            () = sleep(LONGEST_STOP) => self.stopped(None),
+                        }
                         wait
                     }
                     None => return,

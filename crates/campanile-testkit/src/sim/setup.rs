@@ -37,7 +37,7 @@ impl Setup {
             offset_step: if random.chance(200) { 3 } else { 1 },
             users: usize_between(3, 6),
             operations: usize_between(30, 60),
-            tempo: random.pick(&[5, 200, 3_000, 60_000]).copied().unwrap_or(200),
+            tempo: random.pick(&[5, 200, 3_000, 20_000]).copied().unwrap_or(200),
             trouble: random.between(50, 400),
             two_deliverers: random.chance(500),
             room: random.pick(&[1, 2, 64]).copied().unwrap_or(64),

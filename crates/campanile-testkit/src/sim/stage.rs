@@ -50,7 +50,7 @@ impl Stage {
 
     /// The latest wall-clock time there was, whatever the clock did since.
     pub(crate) fn latest(&self) -> Timestamp {
-        *held(&self.latest)
+        self.now().max(*held(&self.latest))
     }
 
     /// Adds a line to the trace.

@@ -53,15 +53,20 @@ const fn name_of(end: &End) -> &'static str {
     }
 }
 
-fn is_excused(past: &Past, planned: &Planned, skipped: &[Skipped]) -> bool {
-    let (user, delivery) = (planned.user, &planned.delivery);
-    let was_skipped = skipped.iter().any(|it| {
+/// Whether the group's positions were lost before a worker got to a delivery, or got to it again.
+pub(super) fn was_skipped(past: &Past, planned: &Planned, skipped: &[Skipped]) -> bool {
+    let delivery = &planned.delivery;
+    skipped.iter().any(|it| {
         it.covers(planned.partition, delivery.cause)
             || past
                 .came_due
                 .get(&(delivery.id, delivery.cause))
                 .is_some_and(|due| due.iter().any(|at| it.covers(planned.partition, *at)))
-    });
+    })
+}
+
+fn is_excused(past: &Past, planned: &Planned, skipped: &[Skipped]) -> bool {
+    let (user, delivery) = (planned.user, &planned.delivery);
     let later = past.reaches(user).iter().filter(|(at, _)| *at > delivery.cause);
     let endpoint_went = later
         .map(|(_, reach)| reach.endpoints.get(&delivery.endpoint))
@@ -69,7 +74,7 @@ fn is_excused(past: &Past, planned: &Planned, skipped: &[Skipped]) -> bool {
     let end = past.events.values().map(|it| it.time).max().unwrap_or_default();
     let states = past.states(user, delivery.item);
     let forgotten = states.iter().any(|(_, item)| item.keep_until() < end);
-    was_skipped || endpoint_went || forgotten
+    was_skipped(past, planned, skipped) || endpoint_went || forgotten
 }
 
 /// A delivery ends once; more than once only if something was repeated. And it was called for, or

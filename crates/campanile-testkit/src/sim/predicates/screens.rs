@@ -1,7 +1,7 @@
 //! G7: what devices show at rest.
 
 use campanile_core::{
-    DeliveryKind, End, Ended, Endpoint, EndpointId, Item, NotificationId, Suppression, UserRef,
+    DeliveryKind, End, Ended, Endpoint, EndpointId, Item, NotificationId, Suppression,
 };
 
 use crate::sim::clients::Clients;
@@ -9,6 +9,8 @@ use crate::sim::director::Skipped;
 use crate::sim::past::Past;
 use crate::sim::provider::{DeviceNo, Shown};
 use crate::sim::roles::Ground;
+
+use super::outcomes::was_skipped;
 
 /// No device shows an item that is handled, deleted, taken back or posted anew.
 ///
@@ -26,7 +28,7 @@ pub(super) fn agree(ground: &Ground, clients: &Clients, past: &Past, skipped: &[
         for (id, shown) in screen {
             let Some(item) = past.world.item(user, id) else { continue };
             let Some(wrong) = is_wrong(past, &item, shown) else { continue };
-            let case = Case { past, skipped, user, endpoint, registered, id };
+            let case = Case { past, skipped, endpoint, registered, id };
             if !case.is_excused(&item) {
                 let last = case.last_told();
                 let user = device.user;
@@ -58,7 +60,6 @@ fn is_wrong(past: &Past, item: &Item, shown: Shown) -> Option<&'static str> {
 struct Case<'a> {
     past: &'a Past,
     skipped: &'a [Skipped],
-    user: UserRef,
     endpoint: EndpointId,
     registered: &'a Endpoint,
     id: NotificationId,
@@ -74,12 +75,9 @@ impl Case<'_> {
     }
 
     fn was_skipped(&self) -> bool {
-        let states = self.past.states(self.user, self.id);
-        let partition = self.past.users().into_iter().find(|(_, user)| *user == self.user);
-        let Some((partition, _)) = partition else { return false };
-        self.skipped
-            .iter()
-            .any(|skipped| states.iter().any(|(at, _)| skipped.covers(partition, *at)))
+        let planned = self.past.planned.values().filter(|it| it.delivery.item == self.id);
+        let mut here = planned.filter(|it| it.delivery.endpoint == self.endpoint);
+        here.any(|planned| was_skipped(self.past, planned, self.skipped))
     }
 
     /// What came of the last that was to be said to the endpoint about the item.
