@@ -65,6 +65,8 @@ impl Deliverer {
         if let Err(error) = reader.commit(&progress).await {
             tracing::warn!(%error, "progress not committed");
             self.uncommitted = partitions;
+            // Also if nothing else happens.
+            self.uncommitted_since = Some(self.parts.clock.tick());
         }
     }
 
