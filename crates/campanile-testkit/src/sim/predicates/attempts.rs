@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use campanile_core::{Offset, Route, UserRef};
+use campanile_core::{Item, Offset, Route, UserRef};
 
 use crate::sim::past::{Key, Past, Planned};
 use crate::sim::provider::Attempt;
@@ -127,14 +127,18 @@ pub(super) fn not_after_what_is_known(ground: &Ground, past: &Past, attempts: &[
             attempt.progress.as_ref().is_some_and(|it| it.is_finished(at))
                 || attempt.seen.is_some_and(|seen| at <= seen)
         };
-        let mut states = past.states(user, attempt.item).iter();
-        let known = states.rfind(|(at, _)| is_consumed(*at) || *at <= attempt.cause);
-        if let Some((at, item)) = known.filter(|_| attempt.is_show) {
+        let states = past.states(user, attempt.item);
+        let known = states.iter().rposition(|(at, _)| is_consumed(*at) || *at <= attempt.cause);
+        let known = known.filter(|_| attempt.is_show).and_then(|known| states.get(known..));
+        let is_over = |item: &Item| {
             let is_old = item.posted_at.is_some_and(|posted| posted > attempt.cause);
-            if item.is_handled() || item.ended.is_some() || is_old {
-                let what = format!("{} was shown in spite of {at}", attempt.delivery);
-                ground.stage.broken("G7", what);
-            }
+            item.is_handled() || item.ended.is_some() || is_old
+        };
+        // A worker may know more than is told here: that it is unhandled again.
+        if known.is_some_and(|known| known.iter().all(|(_, item)| is_over(item))) {
+            let at = known.and_then(<[_]>::first).map(|(at, _)| *at);
+            let what = format!("{} was shown in spite of {at:?}", attempt.delivery);
+            ground.stage.broken("G7", what);
         }
         let mut reaches = past.reaches(user).iter();
         let known = reaches.rfind(|(at, _)| is_consumed(*at) || *at < attempt.cause);
