@@ -213,6 +213,8 @@ impl Supervisor {
                 order = self.inbox.recv() => match order {
                     Some(Order::Crash(wait)) => self.crashed(wait),
                     Some(Order::Stop(wait)) => {
+                        // Handing partitions over is a rebalance.
+                        stage.disturbed();
                         incarnation.gate.open();
                         handle.begin();
                         tokio::select! {
