@@ -72,7 +72,7 @@ impl Config {
             platform,
             policy: RetryPolicy::default(),
             in_memory: 16_384,
-            pieces: 32_768,
+            pieces: 65_536,
             slots: 64,
             flush_at: 1024,
             flush_after: Duration::from_millis(5),

@@ -15,6 +15,8 @@ use crate::projector::decode;
 
 /// Batches of a partition that wait while the state for the first is read.
 const BATCHES: usize = 2;
+/// Pieces of state that a partition may keep, however many partitions there are.
+const LEAST_PIECES: usize = 16;
 
 /// A partition in a worker's hands.
 #[derive(Debug)]
@@ -111,7 +113,6 @@ impl Deliverer {
 
     /// Processes batches as far as the state for them is known.
     fn process(&mut self, partition: Partition) {
-        self.make_room(partition);
         loop {
             let Some(intake) = self.partitions.get_mut(&partition) else { return };
             if intake.loading.is_some() {
@@ -133,6 +134,7 @@ impl Deliverer {
                 }
                 self.uncommitted.insert(partition);
             }
+            self.make_room(partition);
         }
     }
 
@@ -197,12 +199,13 @@ impl Deliverer {
         }
     }
 
-    /// Forgets state that no delivery needs once there is too much of it.
+    /// Forgets state that no delivery needs once there is too much of it. Only after a batch was
+    /// planned: what was read for the next one must last until then.
     fn make_room(&mut self, partition: Partition) {
-        let share = (self.parts.config.pieces / self.partitions.len().max(1)).max(256);
+        let share = (self.parts.config.pieces / self.partitions.len().max(1)).max(LEAST_PIECES);
         let Some(intake) = self.partitions.get_mut(&partition) else { return };
-        if intake.loading.is_none() && intake.view.len() > share {
-            intake.view.forget_all_but(&self.lanes.needed(partition));
+        if intake.view.len() > share {
+            intake.view.forget(share, &self.lanes.needed(partition));
         }
     }
 }

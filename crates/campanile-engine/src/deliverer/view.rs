@@ -119,9 +119,13 @@ impl View {
         self.pieces.len()
     }
 
-    /// Forgets every piece that is not needed.
-    pub(crate) fn forget_all_but(&mut self, needed: &BTreeSet<PieceKey>) {
-        self.pieces.retain(|key| needed.contains(key));
+    /// Forgets pieces that are not `needed`: items and requests first, which are seldom asked for
+    /// again, and users' endpoints too if more than `most` pieces are left.
+    pub(crate) fn forget(&mut self, most: usize, needed: &BTreeSet<PieceKey>) {
+        self.pieces.retain(|key| matches!(key, PieceKey::Reach(_)) || needed.contains(key));
+        if self.pieces.len() > most {
+            self.pieces.retain(|key| needed.contains(key));
+        }
     }
 
     /// Whether an event may call for deliveries by this worker. Others are folded into what is
