@@ -55,7 +55,7 @@ impl Options {
             queue_bytes: 32 << 20,
             queue_records: 1 << 16,
             append_wait: Duration::from_secs(2),
-            tail_bytes: 64 << 20,
+            tail_bytes: 16 << 20,
             drain: Duration::from_secs(5),
             projection_cache_bytes: 64 << 20,
         }

@@ -23,7 +23,7 @@ const FORMAT: &[u8; 8] = b"CAMPPRJ1";
 /// Background threads that write and merge files.
 const WORKERS: usize = 2;
 /// How large the table's memory grows before it goes to a file.
-const MEMTABLE_BYTES: u64 = 32 << 20;
+const MEMTABLE_BYTES: u64 = 16 << 20;
 /// How long the journal may grow.
 const JOURNAL_BYTES: u64 = 256 << 20;
 
