@@ -38,6 +38,11 @@ tidy:
 sim seeds="1000":
     cargo run --release --package xtask -- sim --seeds {{seeds}}
 
+# Throughput through the real binary, and of the embedded log; each figure beside a baseline
+bench:
+    cargo bench --package campanile-embedded --bench append
+    cargo bench --package campanile --bench throughput
+
 # Licences, bans, sources and advisories (needs cargo-deny)
 deny:
     cargo deny check

@@ -13,6 +13,7 @@
 #![allow(
     clippy::disallowed_methods,
     clippy::expect_used,
+    clippy::panic,
     clippy::print_stdout,
     clippy::unwrap_used,
     reason = "a benchmark reads clocks, stops at the first surprise and prints"
