@@ -98,7 +98,7 @@ impl Outcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, thiserror::Error)]
 pub enum HoldReason {
     /// The platform refuses the credential, or none is configured.
-    #[error("credential refused")]
+    #[error("credential refused, or none configured")]
     Credential,
     /// The platform asks the whole route to pause.
     #[error("throttled")]
@@ -139,11 +139,12 @@ pub struct RetryPolicy {
     pub in_memory: Duration,
     /// Attempts in memory before the delivery is parked.
     pub attempts_in_memory: u32,
-    /// Attempts in all.
+    /// Attempts that end without an answer, before the delivery is given up: each may have rung.
+    /// What certainly did not ring is tried until it is no longer due.
     pub attempts: u32,
     /// What a platform may ask for at most; more is cut.
     pub longest_retry_after: Duration,
-    /// How long a route is held before it is tried again.
+    /// How long a route is held before it is tried again; it doubles while nothing is accepted.
     pub hold: Duration,
 }
 
@@ -151,7 +152,7 @@ impl Default for RetryPolicy {
     fn default() -> Self {
         Self {
             first_wait: Duration::from_secs(1),
-            longest_wait: Duration::from_secs(60),
+            longest_wait: Duration::from_secs(900),
             in_memory: Duration::from_secs(10),
             attempts_in_memory: 5,
             attempts: 40,
@@ -167,6 +168,8 @@ pub struct RouteHealth {
     window_start: Timestamp,
     accepted: u32,
     gone: u32,
+    /// The window before was a flood, and nothing was accepted since.
+    suspect: bool,
 }
 
 impl RouteHealth {
@@ -178,10 +181,13 @@ impl RouteHealth {
     /// Counts `outcome`.
     pub fn record(&mut self, outcome: &Outcome, now: Timestamp) {
         if now.since(self.window_start) >= Self::WINDOW || now < self.window_start {
-            *self = Self { window_start: now, ..Self::default() };
+            *self = Self { window_start: now, suspect: self.floods(), ..Self::default() };
         }
         match outcome {
-            Outcome::Accepted { .. } => self.accepted = self.accepted.saturating_add(1),
+            Outcome::Accepted { .. } => {
+                self.accepted = self.accepted.saturating_add(1);
+                self.suspect = false;
+            }
             Outcome::AddressGone { .. } => self.gone = self.gone.saturating_add(1),
             _ => {}
         }
@@ -191,7 +197,7 @@ impl RouteHealth {
     /// the environment must be wrong rather than the addresses.
     #[must_use]
     pub fn floods(&self) -> bool {
-        self.gone >= Self::FLOOD && self.gone > self.accepted
+        self.suspect || (self.gone >= Self::FLOOD && self.gone > self.accepted)
     }
 }
 
@@ -217,7 +223,7 @@ pub fn judge(
         }
         Outcome::AddressGone { .. } => Verdict::RetireEndpoint(RetireReason::AddressGone),
         Outcome::RouteRefused { hold, .. } => Verdict::HoldRoute(*hold, now.after(policy.hold)),
-        _ if attempt >= policy.attempts => Verdict::GiveUp,
+        Outcome::Indefinite { .. } if attempt >= policy.attempts => Verdict::GiveUp,
         Outcome::Unprocessed { .. } | Outcome::CredentialStale { .. } if attempt == 1 => {
             Verdict::RetryAt(now)
         }
@@ -291,8 +297,11 @@ mod tests {
     }
 
     #[test]
-    fn trying_ends() {
-        assert_eq!(verdict(&unavailable(None), 40), Verdict::GiveUp);
+    fn only_attempts_that_may_have_rung_are_counted_out() {
+        let silence = Outcome::Indefinite { reason: "time-out".into() };
+        assert_eq!(verdict(&silence, 40), Verdict::GiveUp);
+        let in_a_while = NOW.after(Duration::from_secs(900));
+        assert_eq!(verdict(&unavailable(None), 40), Verdict::Park(in_a_while));
     }
 
     #[test]
@@ -318,9 +327,20 @@ mod tests {
     }
 
     #[test]
-    fn an_old_flood_is_forgotten() {
+    fn a_flood_is_over_only_when_something_is_accepted() {
         let mut health = RouteHealth::default();
         (0..20).for_each(|_| health.record(&gone(), NOW));
+        let later = NOW.after(Duration::from_secs(60));
+        health.record(&gone(), later);
+        assert!(health.floods());
+        health.record(&Outcome::Accepted { provider_id: String::new() }, later);
+        assert!(!health.floods());
+    }
+
+    #[test]
+    fn a_few_dead_addresses_of_an_old_window_are_forgotten() {
+        let mut health = RouteHealth::default();
+        (0..19).for_each(|_| health.record(&gone(), NOW));
         health.record(&gone(), NOW.after(Duration::from_secs(60)));
         assert!(!health.floods());
     }

@@ -216,6 +216,10 @@ impl Deliverer {
     async fn wake(&mut self, reader: &mut dyn GroupReader, shutdown: &mut Shutdown) -> Wake {
         let now = self.parts.clock.tick();
         let timer = self.next_timer().map(|tick| tick.since(now));
+        // A log that always has more must not keep what is due from being looked at.
+        if timer.is_some_and(|timer| timer.is_zero()) && !shutdown.has_begun() {
+            return Wake::Timer;
+        }
         tokio::select! {
             biased;
             () = shutdown.begun(), if self.drain_until.is_none() => Wake::Shutdown,

@@ -95,6 +95,11 @@ impl Scheduler {
             let now = self.parts.clock.tick();
             let looks = self.agendas.values().map(|agenda| agenda.look_at);
             let next_look = looks.min().map_or(IDLE, |tick| tick.since(now));
+            // A log that always has more must not keep what is due from being served.
+            if next_look.is_zero() && !shutdown.has_begun() {
+                self.look().await;
+                continue;
+            }
             tokio::select! {
                 biased;
                 () = shutdown.begun() => return Ok(()),
@@ -183,7 +188,11 @@ impl Scheduler {
                     agenda.appended.insert((due.user, due.entry), position.offset);
                     self.parts.telemetry.scheduler_due.add(1);
                 }
-                Err(error) => trouble = Some(error.to_string()),
+                Err(error) => {
+                    // It may be in the log: nothing is served before the fold has passed it.
+                    agenda.whole_at = None;
+                    trouble = Some(error.to_string());
+                }
             }
         }
         trouble.map_or(Ok(if due.len() < BATCH { RETRY } else { Duration::from_millis(1) }), Err)
@@ -193,7 +202,10 @@ impl Scheduler {
     /// not fallen back since.
     async fn is_whole(&self, partition: Partition, agenda: &mut Agenda) -> Result<bool, String> {
         let checkpoint = match self.parts.projection.view(partition, &[]).await {
-            Err(ProjectionError::NotBuilt(_)) => Offset(0),
+            Err(ProjectionError::NotBuilt(_)) => {
+                (agenda.seen, agenda.whole_at) = (Offset(0), None);
+                return Ok(false);
+            }
             views => views.map_err(|error| error.to_string())?.checkpoint,
         };
         if checkpoint < agenda.seen {

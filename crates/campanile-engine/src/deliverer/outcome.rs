@@ -11,6 +11,9 @@ use super::lanes::{Job, LaneKey, Step};
 use super::outbox::Putoff;
 use super::routes::Held;
 
+/// How often the time of a hold doubles at most: a minute becomes a quarter of an hour.
+const MOST_DOUBLINGS: u32 = 4;
+
 impl Deliverer {
     /// An attempt was answered, or was not.
     pub(super) fn on_sent(
@@ -32,6 +35,7 @@ impl Deliverer {
         let health = &self.routes.get(route).health;
         match judge(outcome, job.attempts, now, jitter, health, policy) {
             Verdict::Done => {
+                self.routes.get(route).holds = 0;
                 self.parts.telemetry.deliverer_accepted.add(1);
                 let provider_id = match outcome {
                     Outcome::Accepted { provider_id } => provider_id.clone(),
@@ -52,8 +56,8 @@ impl Deliverer {
                 self.retire(lane, &job, registration, reason, outcome);
             }
             Verdict::HoldRoute(hold, until) => {
+                let until = self.hold(route, until, Some(hold), outcome.reason());
                 self.park(&lane, until, outcome.reason().to_owned(), Some(hold));
-                self.hold(route, until, Some(hold), outcome.reason());
             }
         }
         self.advance(lane);
@@ -82,7 +86,9 @@ impl Deliverer {
         let failures = state.failures.min(policy.attempts - 1);
         match judge(&outcome, failures, now, jitter, &RouteHealth::default(), policy) {
             Verdict::RetryAt(at) => state.rest_until = Some(tick.after(at.since(now))),
-            Verdict::HoldRoute(hold, until) => self.hold(route, until, Some(hold), &reason),
+            Verdict::HoldRoute(hold, until) => {
+                self.hold(route, until, Some(hold), &reason);
+            }
             Verdict::Park(until) => {
                 self.hold(route, until, Some(HoldReason::Unreachable), &reason);
             }
@@ -159,12 +165,25 @@ impl Deliverer {
         self.end(&lane, End::AddressGone { status: *status, reason: said.clone() });
     }
 
-    /// Sends nothing more on a route until `until`: who waits for it goes on the agenda.
-    fn hold(&mut self, route: &Route, until: Timestamp, hold: Option<HoldReason>, reason: &str) {
-        tracing::warn!(%route, ?hold, reason, %until, "route held");
+    /// Sends nothing more on a route for a while: until `until` the first time, twice as long each
+    /// further time until something is accepted, because every hold costs an event per delivery
+    /// that waits. Who waits for the route goes on the agenda. Answers until when.
+    fn hold(
+        &mut self,
+        route: &Route,
+        until: Timestamp,
+        hold: Option<HoldReason>,
+        reason: &str,
+    ) -> Timestamp {
         let (now, tick) = self.now();
-        let tick = tick.after(until.since(now));
+        if let Some(held) = self.routes.held(route, tick) {
+            return held.until;
+        }
         let state = self.routes.get(route);
+        let span = until.since(now).saturating_mul(1 << state.holds.min(MOST_DOUBLINGS));
+        state.holds = state.holds.saturating_add(1);
+        let (until, tick) = (now.after(span), tick.after(span));
+        tracing::warn!(%route, ?hold, reason, %until, "route held");
         state.held = Some(Held { until, tick, hold, reason: reason.to_owned() });
         for lane in std::mem::take(&mut state.ready).into_values() {
             if let Some((_, Step::Ready)) = self.lanes.first(&lane) {
@@ -172,6 +191,7 @@ impl Deliverer {
                 self.advance(lane);
             }
         }
+        until
     }
 
     fn jitter(&self) -> f64 {

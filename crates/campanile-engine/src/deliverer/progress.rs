@@ -57,11 +57,19 @@ impl Tracker {
         self.advance();
     }
 
-    /// What may be committed now.
+    /// What may be committed now: ranges that touch are one, and one that touches `next` moves it.
     pub(crate) fn progress(&self) -> Progress {
-        let mut finished = self.ranges();
+        let mut next = self.next.0;
+        let mut finished: Vec<Range<u64>> = Vec::new();
+        for range in self.ranges() {
+            match finished.last_mut() {
+                _ if range.start <= next => next = next.max(range.end),
+                Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
+                _ => finished.push(range),
+            }
+        }
         finished.truncate(Progress::MOST_RANGES);
-        Progress { partition: self.partition, next: self.next, finished }
+        Progress { partition: self.partition, next: Offset(next), finished }
     }
 
     /// Whether so much is finished out of order that no more should be read.
@@ -129,8 +137,8 @@ mod tests {
         assert!(tracker.was_finished(Offset(4)) && !tracker.was_finished(Offset(5)));
         tracker.read(Offset(2), 1);
         tracker.read(Offset(3), 0);
-        assert_eq!(committed(&tracker), (2, vec![(3, 4), (4, 5), (8, 9)]));
+        assert_eq!(committed(&tracker), (2, vec![(3, 5), (8, 9)]));
         tracker.settle(Offset(2));
-        assert_eq!(committed(&tracker), (4, vec![(4, 5), (8, 9)]));
+        assert_eq!(committed(&tracker), (5, vec![(8, 9)]));
     }
 }

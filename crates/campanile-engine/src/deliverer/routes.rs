@@ -17,6 +17,8 @@ pub(crate) struct RouteState {
     pub(crate) health: RouteHealth,
     /// How often in a row there was no connection.
     pub(crate) failures: u32,
+    /// How often in a row it was held without a push being accepted in between.
+    pub(crate) holds: u32,
     /// Not to be asked for room before this.
     pub(crate) rest_until: Option<Tick>,
     /// Deliveries go straight to the agenda until this.

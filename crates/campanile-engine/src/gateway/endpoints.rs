@@ -83,7 +83,8 @@ impl Gateway {
     /// Extends the lease of a registration. The address stays.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if the UNSID does not open or has expired.
+    /// [`Error::Invalid`] if the UNSID does not open or has expired; [`Error::NotFound`] if the
+    /// registration was retired or replaced: register again.
     pub async fn renew(
         &self,
         context: &RequestContext,
@@ -96,6 +97,16 @@ impl Gateway {
         }
         let lease_until = self.lease_until(lease)?;
         let Unsid { endpoint, registration, .. } = unsid;
+        let partition = self.edge.events.identity().partition_of(unsid.user);
+        let whom = Whom { user: unsid.user, endpoint: Some(endpoint), partition };
+        // Without an answer of the projection the fold decides, and the next renewal tells.
+        if let Ok(reach) = self.reach(&whom).await {
+            let retired = reach.tombstones.get(&endpoint).map(|it| it.registration);
+            let current = reach.endpoints.get(&endpoint).map(|it| it.registration);
+            if retired == Some(registration) || current.is_some_and(|it| it != registration) {
+                return Err(Error::NotFound { what: "registration" });
+            }
+        }
         let event = Event::EndpointRenewed { endpoint, registration, lease_until };
         self.edge.append(context, unsid.user, event).await?;
         self.registered(context, Unsid { expires_at: lease_until, ..unsid })
