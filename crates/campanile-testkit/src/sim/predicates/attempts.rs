@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use campanile_core::{Item, Offset, Route, UserRef};
+use campanile_core::{Event, Item, Offset, Route, Timestamp, UserRef};
 
 use crate::sim::past::{Key, Past, Planned};
 use crate::sim::provider::Attempt;
@@ -23,7 +23,9 @@ fn by_delivery(attempts: &[Attempt]) -> BTreeMap<Key, Vec<&Attempt>> {
 /// one endpoint wait for each other; what is put off (parked) gives way; and a route that was in
 /// trouble starts again with what comes next, while what met the trouble is put off. So nothing
 /// is said of deliveries that were parked, or whose lane was busy, or of routes after their first
-/// trouble.
+/// trouble. Nor of deliveries whose end the wall clock has once passed: a worker may have taken
+/// one for over, and stopped before that was written down; if the clock then went back, the next
+/// worker rightly sends it.
 pub(super) fn in_order(ground: &Ground, past: &Past, attempts: &[Attempt]) {
     let troubled = ground.provider.troubled();
     let mut last: BTreeMap<(UserRef, Route), &Attempt> = BTreeMap::new();
@@ -41,7 +43,8 @@ pub(super) fn in_order(ground: &Ground, past: &Past, attempts: &[Attempt]) {
         match late {
             Some(before) => {
                 let waited = past.parked.contains(&attempt.key())
-                    || lane_was_busy(past, attempts, planned, attempt);
+                    || lane_was_busy(past, attempts, planned, attempt)
+                    || seemed_over(past, planned, ground.stage.latest());
                 if !waited {
                     let what = format!(
                         "{} of {} was first sent after {} of {}",
@@ -53,6 +56,21 @@ pub(super) fn in_order(ground: &Ground, past: &Past, attempts: &[Attempt]) {
             None => drop(last.insert(key, attempt)),
         }
     }
+}
+
+/// Whether the time of a delivery was over at `latest`, the latest the wall clock ever was.
+fn seemed_over(past: &Past, planned: &Planned, latest: Timestamp) -> bool {
+    let delivery = &planned.delivery;
+    past.events.values().any(|recorded| match &recorded.fact.event {
+        Event::NotificationPosted(posted) => {
+            posted.id == delivery.item && posted.deliver_by <= latest
+        }
+        Event::EndpointRegistered { endpoint, lease_until, .. }
+        | Event::EndpointRenewed { endpoint, lease_until, .. } => {
+            *endpoint == delivery.endpoint && *lease_until <= latest
+        }
+        _ => false,
+    })
 }
 
 /// Whether another delivery of the same item to the same endpoint was under way before.
