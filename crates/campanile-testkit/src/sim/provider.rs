@@ -42,6 +42,8 @@ pub(crate) struct Attempt {
     pub(crate) route: Route,
     pub(crate) expires_at: Timestamp,
     pub(crate) at: Timestamp,
+    /// The latest the wall clock had been before it.
+    pub(crate) latest: Timestamp,
     pub(crate) started: Tick,
     /// When the worker got the answer, if it did.
     pub(crate) answered: Option<Tick>,
@@ -266,6 +268,7 @@ impl Provider {
             route: route.clone(),
             expires_at: push.expires_at,
             at: stage.now(),
+            latest: stage.latest(),
             started: stage.tick(),
             answered: None,
             is_accepted: false,

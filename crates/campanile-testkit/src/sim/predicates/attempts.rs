@@ -44,7 +44,7 @@ pub(super) fn in_order(ground: &Ground, past: &Past, attempts: &[Attempt]) {
             Some(before) => {
                 let waited = past.parked.contains(&attempt.key())
                     || lane_was_busy(past, attempts, planned, attempt)
-                    || seemed_over(past, planned, ground.stage.latest());
+                    || (attempt.latest > attempt.at && seemed_over(past, planned, attempt.latest));
                 if !waited {
                     let what = format!(
                         "{} of {} was first sent after {} of {}",
@@ -58,7 +58,7 @@ pub(super) fn in_order(ground: &Ground, past: &Past, attempts: &[Attempt]) {
     }
 }
 
-/// Whether the time of a delivery was over at `latest`, the latest the wall clock ever was.
+/// Whether the time of a delivery was over at `latest`, the latest the wall clock had been.
 fn seemed_over(past: &Past, planned: &Planned, latest: Timestamp) -> bool {
     let delivery = &planned.delivery;
     past.events.values().any(|recorded| match &recorded.fact.event {
