@@ -178,7 +178,8 @@ fn serve(from: &mut Sources<'_>, raw: &raw::Serve) -> Result<ServeConfig, Config
 fn store(from: &mut Sources<'_>, raw: &raw::Store) -> Result<StoreConfig, ConfigError> {
     let directory: sources::Setting<value::Path> =
         from.get("store.directory", raw.directory.as_ref(), "campanile-data")?;
-    let partitions = from.get("store.partitions", raw.partitions.as_ref(), "64")?;
+    let partitions: sources::Setting<value::Partitions> =
+        from.get("store.partitions", raw.partitions.as_ref(), "64")?;
     let segment: sources::Setting<value::Size> =
         from.get("store.segment_size", raw.segment_size.as_ref(), "64 MiB")?;
     let cache: sources::Setting<value::Size> =
@@ -187,16 +188,22 @@ fn store(from: &mut Sources<'_>, raw: &raw::Store) -> Result<StoreConfig, Config
         let bytes = size.value.0;
         if (least..=most).contains(&bytes) { Ok(bytes) } else { Err(size.refuse(reason)) }
     };
+    let segment_bytes = within(&segment, 64 << 10, 1 << 30, "must be 64 KiB to 1 GiB")?;
+    let partitions = partitions.value.0;
+    if segment_bytes < u64::from(partitions) << 10 {
+        return Err(segment.refuse("must be at least 1 KiB for each partition"));
+    }
     Ok(StoreConfig {
         directory: directory.value.0.clone(),
-        partitions: partitions.within(1..=4096, "must be 1 to 4096")?,
-        segment_bytes: within(&segment, 64 << 10, 1 << 30, "must be 64 KiB to 1 GiB")?,
+        partitions,
+        segment_bytes,
         cache_bytes: within(&cache, 1 << 20, 64 << 30, "must be 1 MiB to 64 GiB")?,
     })
 }
 
 fn deliver(from: &mut Sources<'_>, raw: &raw::Deliver) -> Result<DeliverConfig, ConfigError> {
-    let connections = from.get("deliver.connections", raw.connections.as_ref(), "4")?;
+    let connections: sources::Setting<value::Connections> =
+        from.get("deliver.connections", raw.connections.as_ref(), "4")?;
     let timeout: sources::Setting<value::Span> =
         from.get("deliver.request_timeout", raw.request_timeout.as_ref(), "15 s")?;
     let drain: sources::Setting<value::Span> =
@@ -208,7 +215,7 @@ fn deliver(from: &mut Sources<'_>, raw: &raw::Deliver) -> Result<DeliverConfig, 
     let (second, minutes) = (Duration::from_secs(1), Duration::from_secs(120));
     let limit = "must be 0 s to 8 s, so that a stop takes less than 10 s";
     Ok(DeliverConfig {
-        connections: connections.within(1..=100, "must be 1 to 100")?,
+        connections: connections.value.0,
         request_timeout: within(&timeout, second, minutes, "must be 1 s to 2 min")?,
         drain: within(&drain, Duration::ZERO, LONGEST_DRAIN, limit)?,
     })

@@ -1,7 +1,6 @@
 //! The order of precedence: flag, environment, file, default.
 
 use std::collections::BTreeMap;
-use std::ops::RangeInclusive;
 
 use toml::{Spanned, Value};
 
@@ -105,13 +104,6 @@ impl<T> Setting<T> {
     /// The error that this setting is wrong.
     pub(super) fn refuse(&self, reason: &str) -> ConfigError {
         ConfigError { place: self.place.clone(), reason: reason.to_owned() }
-    }
-}
-
-impl<T: PartialOrd + Copy> Setting<T> {
-    /// The value if it is in `range`.
-    pub(super) fn within(&self, range: RangeInclusive<T>, reason: &str) -> Result<T, ConfigError> {
-        if range.contains(&self.value) { Ok(self.value) } else { Err(self.refuse(reason)) }
     }
 }
 

@@ -116,8 +116,11 @@ fn mistakes_in_the_file_name_line_and_key() {
         ("[serve]\nlisten = 5", "campanile.toml:2: serve.listen: must be an IP address and port"),
         ("[serve]\nlisten = \"localhost\"", "campanile.toml:2: serve.listen: must be an IP"),
         ("[store]\npartitions = \"64\"", "campanile.toml:2: store.partitions: must be a whole"),
-        ("[store]\npartitions = 0", "campanile.toml:2: store.partitions: must be 1 to 4096"),
-        ("[store]\npartitions = 70000", "campanile.toml:2: store.partitions: must be a whole"),
+        ("[store]\npartitions = 0", "campanile.toml:2: store.partitions: must be a whole"),
+        (
+            "[store]\nsegment_size = \"64 KiB\"\npartitions = 65",
+            "campanile.toml:2: store.segment_size: must be at least 1 KiB for each partition",
+        ),
         ("[store]\nsegment_size = 64", "campanile.toml:2: store.segment_size: must be a size"),
         ("[store]\nsegment_size = \"2 GiB\"", "campanile.toml:2: store.segment_size: must be 64"),
         ("[deliver]\ndrain = \"9 s\"", "campanile.toml:2: deliver.drain: must be 0 s to 8 s"),
@@ -199,10 +202,29 @@ fn mistakes_in_the_environment_and_in_flags_name_them() {
     given.environment.insert("CAMPANILE__LOG__LEVEL".to_owned(), None);
     let error = Config::load(given).unwrap_err().to_string();
     assert_eq!(error, "CAMPANILE__LOG__LEVEL: is not UTF-8 text");
-    let mut given = Given::default();
-    given.flags.insert("store.partitions", ("--partitions", "many".to_owned()));
-    let error = Config::load(given).unwrap_err().to_string();
-    assert_eq!(error, "--partitions: must be a whole number up to 65535");
+}
+
+/// Whatever is wrong with a number, the limits that are told are those that hold, and those of the
+/// documentation.
+#[test]
+fn a_number_out_of_its_limits_is_told_the_limits() {
+    let page = repository("docs/configuration.md");
+    for (setting, least, most) in [("store.partitions", 1, 4096), ("deliver.connections", 1, 100)] {
+        let load = |number: &str| {
+            let mut given = Given::default();
+            given.flags.insert(setting, ("--flag", number.to_owned()));
+            Config::load(given).map(|_| ())
+        };
+        let (below, above) = ((least - 1).to_string(), (most + 1).to_string());
+        for bad in ["many", "", "-1", "1.5", &below, &above, "65536", "99999999999999999999"] {
+            let expected = format!("--flag: must be a whole number, {least} to {most}");
+            assert_eq!(load(bad).unwrap_err().to_string(), expected, "{setting}: {bad}");
+        }
+        load(&least.to_string()).unwrap();
+        load(&most.to_string()).unwrap();
+        let row = page.lines().find(|line| line.starts_with(&format!("| `{setting}` "))).unwrap();
+        assert!(row.contains(&format!("{least} to {most}")), "{row}");
+    }
 }
 
 #[test]

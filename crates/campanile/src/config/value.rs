@@ -51,8 +51,10 @@ setting_values! {
     SocketAddr, Text, "must be an IP address and port, such as \"127.0.0.1:8640\"",
         |text| text.parse().ok();
     bool, Truth, "must be true or false", |text| text.parse().ok();
-    u16, Number, "must be a whole number up to 65535", |text| text.parse().ok();
-    usize, Number, "must be a whole number", |text| text.parse().ok();
+    Partitions, Number, "must be a whole number, 1 to 4096",
+        |text| text.parse().ok().filter(|it| (1..=4096).contains(it)).map(Partitions);
+    Connections, Number, "must be a whole number, 1 to 100",
+        |text| text.parse().ok().filter(|it| (1..=100).contains(it)).map(Connections);
     Path, Text, "must be a path", |text| (!text.is_empty()).then(|| Path(text.into()));
     Size, Text, "must be a size, such as \"64 MiB\"", |text| size(text).map(Size);
     Span, Text, "must be a duration, such as \"15 s\"", |text| span(text).map(Span);
@@ -64,6 +66,14 @@ setting_values! {
 /// A path; relative ones are relative to where the process was started.
 #[derive(Clone, Debug)]
 pub(super) struct Path(pub(super) PathBuf);
+
+/// How many partitions a new log gets.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Partitions(pub(super) u16);
+
+/// How many connections a route may open.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Connections(pub(super) usize);
 
 /// A number of bytes.
 #[derive(Clone, Copy, Debug)]
