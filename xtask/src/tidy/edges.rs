@@ -32,19 +32,9 @@ const EDGES: &[Allowed] = &[
         dev: &["campanile-testkit"],
     },
     Allowed {
-        package: "campanile-kafka",
-        normal: &["campanile-core", "campanile-proto"],
-        dev: &["campanile-testkit"],
-    },
-    Allowed {
-        package: "campanile-redis",
-        normal: &["campanile-core", "campanile-proto"],
-        dev: &["campanile-testkit"],
-    },
-    Allowed {
         package: "campanile-push",
         normal: &["campanile-core"],
-        dev: &["campanile-simulate", "campanile-testkit"],
+        dev: &["campanile-simulate"],
     },
     Allowed {
         package: "campanile-engine",
@@ -56,7 +46,7 @@ const EDGES: &[Allowed] = &[
         normal: &["campanile-core", "campanile-engine", "campanile-proto"],
         dev: &["campanile-testkit"],
     },
-    Allowed { package: "campanile-simulate", normal: &["campanile-core"], dev: &[] },
+    Allowed { package: "campanile-simulate", normal: &[], dev: &[] },
     Allowed {
         package: "campanile-testkit",
         normal: &["campanile-core", "campanile-engine", "campanile-proto"],
@@ -69,16 +59,13 @@ const EDGES: &[Allowed] = &[
             "campanile-core",
             "campanile-embedded",
             "campanile-engine",
-            "campanile-kafka",
             "campanile-proto",
             "campanile-push",
-            "campanile-redis",
             "campanile-simulate",
         ],
         dev: &[],
     },
-    Allowed { package: "xtask", normal: &["campanile-core", "campanile-testkit"], dev: &[] },
-    Allowed { package: "loadtest", normal: &["campanile-api", "campanile-simulate"], dev: &[] },
+    Allowed { package: "xtask", normal: &["campanile-testkit"], dev: &[] },
 ];
 
 /// All that the core needs from outside: pure data and the shape of an async trait.
@@ -130,10 +117,28 @@ fn check_manifest(file: &File, renames: Option<&Value>) -> Vec<Finding> {
             findings.push(finding(line_of_key(file, key), message));
         }
     }
+    findings.extend(unused(file, allowed, &dependencies));
     if name == "campanile-core" {
         findings.extend(check_core(file, &dependencies));
     }
     findings
+}
+
+/// Edges that the table allows and nobody uses: a change of design that nobody would notice.
+fn unused<'a>(
+    file: &'a File,
+    allowed: &'a Allowed,
+    dependencies: &'a [(Kind, String, String)],
+) -> impl Iterator<Item = Finding> + 'a {
+    let normal = allowed.normal.iter().map(|it| (Kind::Normal, *it));
+    let edges = normal.chain(allowed.dev.iter().map(|it| (Kind::Dev, *it)));
+    let is_used = |(edge, to): &(Kind, &str)| {
+        dependencies.iter().any(|(kind, _, package)| (kind, package.as_str()) == (edge, to))
+    };
+    edges.filter(move |edge| !is_used(edge)).map(move |(_, to)| {
+        let message = format!("the table allows `{}` -> `{to}`, unused", allowed.package);
+        Finding::new(RULE, &file.path, 1, message)
+    })
 }
 
 fn check_core(file: &File, dependencies: &[(Kind, String, String)]) -> Option<Finding> {
@@ -184,7 +189,8 @@ mod tests {
 
     const CORE: &str = "[package]\nname = \"campanile-core\"\n[dependencies]\n\
         async-trait.workspace = true\nblake3.workspace = true\nbytes.workspace = true\n\
-        thiserror.workspace = true\n[dev-dependencies]\nproptest.workspace = true\n";
+        thiserror.workspace = true\n[dev-dependencies]\nproptest.workspace = true\n\
+        campanile-testkit.workspace = true\n";
 
     fn found(manifest: &str) -> Vec<String> {
         let root = "[workspace.dependencies]\nengine = { package = \"campanile-engine\" }\n";
@@ -213,6 +219,14 @@ mod tests {
             "[package]\nname = \"campanile-push\"\n[dependencies]\n\
              campanile-core.workspace = true\ncampanile-embedded.workspace = true\n",
             "crates/x/Cargo.toml:5: edges: `campanile-push` must not depend on `campanile-embedded`",
+        );
+    }
+
+    #[test]
+    fn what_nobody_uses_is_not_allowed() {
+        rejects(
+            "[package]\nname = \"campanile-proto\"\n[dependencies]\nprost.workspace = true\n",
+            "the table allows `campanile-proto` -> `campanile-core`, unused",
         );
     }
 
