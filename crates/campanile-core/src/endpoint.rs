@@ -46,6 +46,52 @@ impl fmt::Debug for ApnsToken {
     }
 }
 
+/// An FCM registration token or Firebase Installation ID. Google describes neither; 1 to 4096
+/// visible ASCII characters are taken, as they are.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FcmToken(Arc<str>);
+
+impl FcmToken {
+    /// Checks and takes `text`.
+    ///
+    /// # Errors
+    /// [`InvalidId`] if it is empty, over 4096 bytes, or has a character that is not visible ASCII.
+    pub fn new(text: &str) -> Result<Self, InvalidId> {
+        if text.is_empty() {
+            return Err(InvalidId::Empty);
+        }
+        if text.len() > 4096 {
+            return Err(InvalidId::TooLong { limit: 4096, got: text.len() });
+        }
+        if let Some(at) = text.bytes().position(|b| !b.is_ascii_graphic()) {
+            return Err(InvalidId::Character { at, allowed: "visible ASCII characters" });
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for FcmToken {
+    /// Shows the first characters only, as [`ApnsToken`] does.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "FcmToken({}…)", self.0.get(..6).unwrap_or_default())
+    }
+}
+
+/// What FCM knows an app installation by (FCM HTTP v1, `Message`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FcmTarget {
+    /// A registration token. Google wants it replaced by the installation id.
+    Token(FcmToken),
+    /// A Firebase Installation ID.
+    Installation(FcmToken),
+}
+
 /// Where a platform finds an endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
@@ -58,6 +104,13 @@ pub enum Address {
         /// Which of Apple's worlds issued the token.
         environment: Environment,
     },
+    /// An app installation on an Android device.
+    Fcm {
+        /// The installation.
+        target: FcmTarget,
+        /// The id of the Firebase project that the app belongs to.
+        project: Arc<str>,
+    },
 }
 
 impl Address {
@@ -66,6 +119,7 @@ impl Address {
     pub const fn platform(&self) -> Platform {
         match self {
             Self::Apns { .. } => Platform::Apns,
+            Self::Fcm { .. } => Platform::Fcm,
         }
     }
 
@@ -78,6 +132,12 @@ impl Address {
                 platform: Platform::Apns,
                 environment: *environment,
                 credential: topic.clone(),
+            },
+            Self::Fcm { project, .. } => Route {
+                app: app.clone(),
+                platform: Platform::Fcm,
+                environment: Environment::Production,
+                credential: project.clone(),
             },
         }
     }

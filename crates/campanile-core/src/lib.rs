@@ -30,7 +30,7 @@ mod time;
 pub use agenda::{AgendaChange, AgendaEntry, Due, Parked, ParkedDelivery};
 pub use content::{Content, Limits, Posted, Priority, RequestStamp, Visual};
 pub use deliver::{Delivery, DeliveryKind, Suppression, compose, still_due};
-pub use endpoint::{Address, ApnsToken, Endpoint, RetireReason, Tombstone};
+pub use endpoint::{Address, ApnsToken, Endpoint, FcmTarget, FcmToken, RetireReason, Tombstone};
 pub use event::{Event, Fact, Recorded, StateChange, UserAction};
 pub use fold::{Changes, apply, touches};
 pub use id::{

@@ -116,7 +116,8 @@ pub struct Route {
     pub platform: Platform,
     /// The push service's world.
     pub environment: Environment,
-    /// What selects the credential within the app: for APNs the topic (bundle id).
+    /// What selects the credential within the app: for APNs the topic (bundle id), for
+    /// FCM the project id.
     pub credential: Arc<str>,
 }
 

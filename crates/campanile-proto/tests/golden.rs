@@ -117,6 +117,16 @@ fn events_about_endpoints() {
         lease_until: LATER,
     };
     check_event("endpoint_registered", registered);
+    for (name, target) in [
+        ("endpoint_registered_fcm_token", FcmTarget::Token as fn(FcmToken) -> FcmTarget),
+        ("endpoint_registered_fcm_fid", FcmTarget::Installation),
+    ] {
+        let target = target(FcmToken::new("fid-1_2:APA91b").unwrap());
+        let address = Arc::new(Address::Fcm { target, project: "bells-0815".into() });
+        let registered =
+            Event::EndpointRegistered { endpoint, registration, address, lease_until: LATER };
+        check_event(name, registered);
+    }
     let renewed = Event::EndpointRenewed { endpoint, registration, lease_until: LATER };
     check_event("endpoint_renewed", renewed);
     let reason = RetireReason::AddressGone;

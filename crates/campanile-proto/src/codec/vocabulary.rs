@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use campanile_core::{
-    Address, AgendaEntry, ApnsToken, Content, DeliveryKind, Due, NotificationId, Offset,
-    ParkedDelivery, Visual,
+    Address, AgendaEntry, ApnsToken, Content, DeliveryKind, Due, FcmTarget, FcmToken,
+    NotificationId, Offset, ParkedDelivery, Visual,
 };
 
 use super::DecodeError;
@@ -14,12 +14,26 @@ use crate::convert;
 use crate::v1;
 
 pub(super) fn address(wire: Option<v1::Address>) -> Result<Arc<Address>, DecodeError> {
-    let v1::address::Platform::Apns(apns) =
-        need("address.platform", need("address", wire)?.platform)?;
+    Ok(Arc::new(match need("address.platform", need("address", wire)?.platform)? {
+        v1::address::Platform::Apns(apns) => apns_address(apns)?,
+        v1::address::Platform::Fcm(fcm) => fcm_address(fcm)?,
+    }))
+}
+
+fn apns_address(apns: v1::ApnsAddress) -> Result<Address, DecodeError> {
     let token = ApnsToken::new(&apns.token).map_err(|error| invalid("address.token", error))?;
     let environment =
         one_of("address.environment", apns.environment, convert::environment_from_wire)?;
-    Ok(Arc::new(Address::Apns { token, topic: apns.topic.into(), environment }))
+    Ok(Address::Apns { token, topic: apns.topic.into(), environment })
+}
+
+fn fcm_address(fcm: v1::FcmAddress) -> Result<Address, DecodeError> {
+    let known = |text: &str| FcmToken::new(text).map_err(|error| invalid("address.target", error));
+    let target = match need("address.target", fcm.target)? {
+        v1::fcm_address::Target::Token(token) => FcmTarget::Token(known(&token)?),
+        v1::fcm_address::Target::Fid(fid) => FcmTarget::Installation(known(&fid)?),
+    };
+    Ok(Address::Fcm { target, project: fcm.project.into() })
 }
 
 pub(super) fn content(wire: Option<v1::Content>) -> Arc<Content> {

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use campanile_core::{
-    Address, ApnsToken, AppId, Content, Limits, NotificationId, PlatformMask, Priority, Timestamp,
-    UserId, Visual,
+    Address, ApnsToken, AppId, Content, FcmTarget, FcmToken, Limits, NotificationId, PlatformMask,
+    Priority, Timestamp, UserId, Visual,
 };
 
 use super::words;
@@ -198,33 +198,55 @@ pub fn instant(field: Field, wire: &prost_types::Timestamp) -> Result<Timestamp,
 /// # Errors
 /// [`Violation`] if it is missing or its parts break their platform's rules.
 pub fn address(wire: Option<v1::Address>) -> Result<Address, Violation> {
-    let Some(v1::address::Platform::Apns(apns)) = wire.and_then(|wire| wire.platform) else {
-        return Err(Violation::new("address", "must name a platform's address"));
-    };
+    match wire.and_then(|wire| wire.platform) {
+        Some(v1::address::Platform::Apns(apns)) => apns_address(apns),
+        Some(v1::address::Platform::Fcm(fcm)) => fcm_address(fcm),
+        None => Err(Violation::new("address", "must name a platform's address")),
+    }
+}
+
+fn apns_address(apns: v1::ApnsAddress) -> Result<Address, Violation> {
     let token =
         ApnsToken::new(&apns.token).map_err(|error| Violation::new("address.apns.token", error))?;
     let environment = v1::Environment::try_from(apns.environment).ok();
     let environment = environment.and_then(words::environment_from_wire).ok_or_else(|| {
         Violation::new("address.apns.environment", "must be production or sandbox")
     })?;
-    topic("address.apns.topic", &apns.topic)?;
+    let dotted = (b".-".as_slice(), "letters, digits . -");
+    word("address.apns.topic", &apns.topic, dotted)?;
     Ok(Address::Apns { token, topic: apns.topic.into(), environment })
 }
 
-/// A bundle id, with the suffix of a push type if it has one: letters, digits, `.` and `-`
-/// (CFBundleIdentifier, Apple's "Information Property List").
-fn topic(field: Field, text: &str) -> Result<(), Violation> {
+fn fcm_address(fcm: v1::FcmAddress) -> Result<Address, Violation> {
+    let known =
+        |field, text: &str| FcmToken::new(text).map_err(|error| Violation::new(field, error));
+    let target = match fcm.target {
+        Some(v1::fcm_address::Target::Token(token)) => {
+            FcmTarget::Token(known("address.fcm.token", &token)?)
+        }
+        Some(v1::fcm_address::Target::Fid(fid)) => {
+            FcmTarget::Installation(known("address.fcm.fid", &fid)?)
+        }
+        None => return Err(Violation::new("address.fcm", "must have a token or a fid")),
+    };
+    let named = (b".:-".as_slice(), "letters, digits . : -");
+    word("address.fcm.project", &fcm.project, named)?;
+    Ok(Address::Fcm { target, project: fcm.project.into() })
+}
+
+/// A name of letters, digits and some marks. Of an APNs topic, which is a bundle id with the suffix
+/// of a push type if it has one, these are `.` and `-` (CFBundleIdentifier, Apple's "Information
+/// Property List"); a Google project id may also have a domain before a colon.
+fn word(field: Field, text: &str, (marks, allowed): (&[u8], &str)) -> Result<(), Violation> {
     let limit = Limits::KEY_BYTES;
     if text.is_empty() || text.len() > limit {
         let got = text.len();
         return Err(Violation::new(field, format_args!("must be 1 to {limit} bytes, got {got}")));
     }
-    let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'.' || b == b'-';
-    match text.bytes().position(|b| !allowed(b)) {
+    match text.bytes().position(|b| !b.is_ascii_alphanumeric() && !marks.contains(&b)) {
         None => Ok(()),
         Some(at) => {
-            let reason =
-                format_args!("has a character at byte {at} other than letters, digits . -");
+            let reason = format_args!("has a character at byte {at} other than {allowed}");
             Err(Violation::new(field, reason))
         }
     }

@@ -1,6 +1,6 @@
 //! Values of the core in the wire's words.
 
-use campanile_core::{Address, Content};
+use campanile_core::{Address, Content, FcmTarget};
 
 use super::words;
 use crate::v1;
@@ -8,13 +8,23 @@ use crate::v1;
 /// Where a platform finds an endpoint.
 #[must_use]
 pub fn address_to_wire(address: &Address) -> v1::Address {
-    let Address::Apns { token, topic, environment } = address;
-    let apns = v1::ApnsAddress {
-        token: token.as_str().to_owned(),
-        topic: topic.as_ref().to_owned(),
-        environment: words::environment_to_wire(*environment).into(),
+    let platform = match address {
+        Address::Apns { token, topic, environment } => {
+            v1::address::Platform::Apns(v1::ApnsAddress {
+                token: token.as_str().to_owned(),
+                topic: topic.as_ref().to_owned(),
+                environment: words::environment_to_wire(*environment).into(),
+            })
+        }
+        Address::Fcm { target, project } => v1::address::Platform::Fcm(v1::FcmAddress {
+            target: Some(match target {
+                FcmTarget::Token(it) => v1::fcm_address::Target::Token(it.as_str().to_owned()),
+                FcmTarget::Installation(it) => v1::fcm_address::Target::Fid(it.as_str().to_owned()),
+            }),
+            project: project.as_ref().to_owned(),
+        }),
     };
-    v1::Address { platform: Some(v1::address::Platform::Apns(apns)) }
+    v1::Address { platform: Some(platform) }
 }
 
 /// What devices get; `None` for content that an ended item has no more.

@@ -240,9 +240,17 @@ fn content() -> impl Strategy<Value = Arc<Content>> {
 fn address() -> impl Strategy<Value = Arc<Address>> {
     let token = "([0-9a-f]{2}){1,100}".prop_map(|text| ApnsToken::new(&text).unwrap());
     let environment = prop_oneof![Just(Environment::Production), Just(Environment::Sandbox)];
-    (token, text(), environment).prop_map(|(token, topic, environment)| {
-        Arc::new(Address::Apns { token, topic, environment })
-    })
+    let apns = (token, text(), environment).prop_map(|(token, topic, environment)| Address::Apns {
+        token,
+        topic,
+        environment,
+    });
+    let target = ("[!-~]{1,200}", any::<bool>()).prop_map(|(text, installation)| {
+        let token = FcmToken::new(&text).unwrap();
+        if installation { FcmTarget::Installation(token) } else { FcmTarget::Token(token) }
+    });
+    let fcm = (target, text()).prop_map(|(target, project)| Address::Fcm { target, project });
+    prop_oneof![apns, fcm].prop_map(Arc::new)
 }
 
 fn app() -> impl Strategy<Value = AppId> {

@@ -142,7 +142,7 @@ impl Line {
     /// Whether `address` is reached by this route. A token sent to the wrong world or topic would
     /// come back as bad, and its endpoint be retired for our mistake.
     fn leads_to(&self, address: &Address) -> bool {
-        let Address::Apns { topic, environment, .. } = address;
+        let Address::Apns { topic, environment, .. } = address else { return false };
         *topic == self.route.credential && *environment == self.route.environment
     }
 

@@ -82,7 +82,9 @@ pub(super) fn request(
     headers.insert(COLLAPSE_ID, unindexed(&push.item.to_string())?);
     headers.insert(ID, unindexed(&uuid(push.delivery))?);
 
-    let Address::Apns { token, .. } = &*push.address;
+    let Address::Apns { token, .. } = &*push.address else {
+        return Err(Unsayable::Malformed("an address of another platform".to_owned()));
+    };
     let path = PathAndQuery::try_from(format!("/3/device/{}", token.as_str()));
     let mut uri = http::uri::Parts::default();
     uri.scheme = Some(Scheme::HTTPS);

@@ -86,7 +86,9 @@ async fn an_unregistered_token_is_gone_since_then() {
 async fn a_push_for_another_route_is_not_sent() {
     let stage = stage(1);
     let mut stray = alert(0);
-    let campanile_core::Address::Apns { token, topic, .. } = (*stray.address).clone();
+    let campanile_core::Address::Apns { token, topic, .. } = (*stray.address).clone() else {
+        panic!("not Apple's");
+    };
     let environment = Environment::Sandbox;
     stray.address = campanile_core::Address::Apns { token, topic, environment }.into();
     let outcome = stage.send(stray).await;

@@ -159,7 +159,7 @@ impl Provider {
     }
 
     fn token(&self, push: &Push) -> Option<Token> {
-        let Address::Apns { token, .. } = &*push.address;
+        let Address::Apns { token, .. } = &*push.address else { return None };
         held(&self.state).tokens.get(token.as_str()).copied()
     }
 

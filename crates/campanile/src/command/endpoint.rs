@@ -170,7 +170,10 @@ fn retirement(retire: Retire) -> v1::RetireEndpointRequest {
 
 fn live(endpoint: v1::Endpoint) -> Listed {
     let address = endpoint.address.and_then(|address| address.platform);
-    let apns = address.map(|v1::address::Platform::Apns(apns)| apns);
+    let apns = address.and_then(|platform| match platform {
+        v1::address::Platform::Apns(apns) => Some(apns),
+        v1::address::Platform::Fcm(_) => None,
+    });
     Listed {
         endpoint_id: endpoint.endpoint_id,
         status: "live".to_owned(),

@@ -129,6 +129,22 @@ fn addresses_keep_the_rules_of_their_platform() {
     for bad in [0, 7] {
         refused(apns("aa", "t", bad), "address.apns.environment", "production or sandbox");
     }
+    let fcm = |target, project: &str| {
+        let fcm = v1::FcmAddress { target, project: project.to_owned() };
+        address(Some(v1::Address { platform: Some(v1::address::Platform::Fcm(fcm)) }))
+    };
+    let token = |text: &str| Some(v1::fcm_address::Target::Token(text.to_owned()));
+    let fid = |text: &str| Some(v1::fcm_address::Target::Fid(text.to_owned()));
+    assert!(fcm(token("f1-d_:APA91b"), "bells-0815").is_ok());
+    assert!(fcm(fid("f1-d_"), "example.com:bells").is_ok());
+    for bad in ["", "a b", "ü", &"a".repeat(4097)] {
+        assert_eq!(fcm(token(bad), "bells").unwrap_err().field, "address.fcm.token");
+        assert_eq!(fcm(fid(bad), "bells").unwrap_err().field, "address.fcm.fid");
+    }
+    for bad in ["", "a/b", "a b", &"p".repeat(256)] {
+        assert_eq!(fcm(token("t"), bad).unwrap_err().field, "address.fcm.project");
+    }
+    refused(fcm(None, "bells"), "address.fcm", "must have a token or a fid");
     refused(address(None), "address", "must name");
     refused(address(Some(v1::Address::default())), "address", "must name");
 }
