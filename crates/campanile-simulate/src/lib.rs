@@ -14,5 +14,11 @@
 pub mod apns;
 mod clock;
 mod random;
+mod service;
 
 pub use clock::{Clock, ManualClock, SystemClock};
+pub use service::{
+    Action, CLOSED_CONNECTIONS, ConnectionStats, Counts, DeviceChange, Fate, Fault, FaultId,
+    Recording, Service, Simulator, StartError, StreamLimits, TimedOut, TlsError, Totals, When,
+    World,
+};

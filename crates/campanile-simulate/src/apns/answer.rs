@@ -1,32 +1,26 @@
 //! What a push came to, and how that goes over the wire.
 
-use bytes::Bytes;
-use h2::server::SendResponse;
 use http::{HeaderValue, Response};
 
 use super::reason::Rejection;
-
-pub(crate) type Respond = SendResponse<Bytes>;
+use crate::service::{self, Respond};
 
 /// What a push came to.
 pub(crate) struct Verdict {
     pub(crate) apns_id: HeaderValue,
+    /// The `apns-unique-id` of an accepted push, if it gets one.
+    pub(crate) unique_id: Option<HeaderValue>,
     pub(crate) result: Result<(), Rejection>,
 }
 
-impl Verdict {
-    /// Sends the answer, with an `apns-unique-id` if it has one and the push was accepted.
-    ///
-    /// # Errors
-    ///
-    /// The client has reset the stream meanwhile.
-    pub(crate) fn send(
-        self,
-        unique_id: Option<HeaderValue>,
-        respond: &mut Respond,
-    ) -> Result<(), h2::Error> {
+impl service::Verdict for Verdict {
+    fn accepted(&self) -> bool {
+        self.result.is_ok()
+    }
+
+    fn send(self, respond: &mut Respond) -> Result<(), h2::Error> {
         match self.result {
-            Ok(()) => respond.send_response(accepted(self.apns_id, unique_id), true).map(drop),
+            Ok(()) => respond.send_response(accepted(self.apns_id, self.unique_id), true).map(drop),
             Err(rejection) => respond
                 .send_response(rejected(self.apns_id, &rejection), false)?
                 .send_data(rejection.body(), true),

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use super::environment::Environment;
-use crate::{Clock, SystemClock};
+use crate::{Clock, Recording, StreamLimits, SystemClock};
 
 /// The settings of a simulator. Start from `Config::default()`.
 #[derive(Clone, Debug)]
@@ -41,32 +41,4 @@ impl Default for Config {
             clock: Arc::new(SystemClock),
         }
     }
-}
-
-/// `SETTINGS_MAX_CONCURRENT_STREAMS` over the life of a connection. Streams beyond the limit are
-/// reset with `REFUSED_STREAM` (RFC 9113 §5.1.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StreamLimits {
-    /// Until the first accepted push; Apple allows one stream.
-    pub initial: u32,
-    /// From then on; Apple names no number, 1000 is what is met in the field.
-    pub open: u32,
-    /// Whether a rejected push takes the limit back to `initial`, refusing what is in flight,
-    /// until the next accepted push. Met in the field, documented nowhere.
-    pub narrow_on_rejection: bool,
-}
-
-impl Default for StreamLimits {
-    fn default() -> Self {
-        Self { initial: 1, open: 1000, narrow_on_rejection: false }
-    }
-}
-
-/// How much is kept of each push.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Recording {
-    /// Devices have a screen and a history.
-    Full,
-    /// Only counts, for load: every check is made, but devices show and store nothing.
-    CountsOnly,
 }

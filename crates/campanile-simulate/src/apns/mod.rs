@@ -24,39 +24,31 @@
 //! `InvalidProviderToken`.
 
 mod answer;
-mod body;
 pub mod check;
 mod config;
-mod connection;
-mod control;
 mod device;
 mod environment;
-mod fault;
-mod frame;
 mod id;
 mod key;
 mod payload;
 mod push;
 mod push_type;
 mod reason;
-mod server;
+mod serve;
 mod session;
-mod shared;
 mod simulator;
 mod state;
-mod streams;
-mod tls;
 mod token;
-mod waiting;
-mod wire;
-mod world;
 
-pub use config::{Config, Recording, StreamLimits};
+pub use crate::service::{
+    CLOSED_CONNECTIONS, ConnectionStats, Counts, Fate, FaultId, Recording, StartError,
+    StreamLimits, TimedOut, TlsError, Totals, When,
+};
+pub use config::Config;
 pub use device::{
     Change, DUPLICATE_MEMORY, Device, HISTORY, Registration, Removed, Remover, Shown,
 };
 pub use environment::Environment;
-pub use fault::{Action, Fate, Fault, FaultId, When};
 pub use h2::Reason as ErrorCode;
 pub use id::ApnsId;
 pub use key::{KeyError, ProviderKey, SigningKey};
@@ -64,7 +56,16 @@ pub use payload::{Aps, payload};
 pub use push::{Kind, Received};
 pub use push_type::PushType;
 pub use reason::{Reason, Rejection};
-pub use shared::DeviceChange;
-pub use simulator::{InvalidToken, Simulator, StartError, TimedOut};
-pub use tls::TlsError;
-pub use world::{CLOSED_CONNECTIONS, ConnectionStats, Counts, Totals, World};
+pub use simulator::InvalidToken;
+pub use state::Apns;
+
+/// A running simulator of APNs.
+pub type Simulator = crate::Simulator<Apns>;
+/// Everything of it that can be observed, at one instant.
+pub type World = crate::World<Apns>;
+/// What can be scripted to go wrong.
+pub type Fault = crate::Fault<Rejection>;
+/// How it goes wrong.
+pub type Action = crate::Action<Rejection>;
+/// A change on a device.
+pub type DeviceChange = crate::DeviceChange<Change>;

@@ -8,24 +8,20 @@ use serde_json::Value;
 use super::check::Head;
 use super::device::{Change, Device, Registration};
 use super::environment::Environment;
-use super::fault::Script;
 use super::id::ApnsId;
 use super::push::{Kind, Received};
 use super::reason::{Reason, Rejection};
 use super::session::Session;
 use super::token::{Keyring, Verified};
-use super::world::World;
-use crate::random::Random;
+use crate::service::State;
 
-/// Everything that the connections share.
+/// What APNs knows besides its devices.
 #[derive(Debug)]
-pub(crate) struct State {
-    pub(crate) world: World,
-    pub(crate) keyring: Keyring,
+pub struct Apns {
+    hosts: Vec<(String, Environment)>,
+    pub(super) keyring: Keyring,
     /// Bundle ids by team.
-    pub(crate) topics: HashMap<String, HashSet<String>>,
-    pub(crate) script: Script,
-    pub(crate) random: Random,
+    pub(super) topics: HashMap<String, HashSet<String>>,
     /// Bundle ids of devices, each stored once.
     names: HashSet<Arc<str>>,
 }
@@ -38,25 +34,27 @@ pub(crate) struct Incoming<'a> {
     pub(crate) now_ms: u64,
 }
 
-impl State {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self {
-            world: World::default(),
-            keyring: Keyring::default(),
-            topics: HashMap::new(),
-            script: Script::default(),
-            random: Random::new(seed),
-            names: HashSet::new(),
-        }
+impl Apns {
+    pub(super) fn new(hosts: Vec<(String, Environment)>) -> Self {
+        let (keyring, topics, names) = (Keyring::default(), HashMap::new(), HashSet::new());
+        Self { hosts, keyring, topics, names }
     }
 
+    /// The environment of the host that a client asked for.
+    pub(super) fn environment(&self, host: &str) -> Environment {
+        let named = self.hosts.iter().find(|(name, _)| name == host);
+        named.map_or(Environment::Production, |(_, environment)| *environment)
+    }
+}
+
+impl State<Apns> {
     /// Puts a device on the market; one that had the token before is forgotten.
     pub(crate) fn register_device(&mut self, token: &str, bundle_id: &str, env: Environment) {
-        let name = match self.names.get(bundle_id) {
+        let name = match self.service.names.get(bundle_id) {
             Some(known) => Arc::clone(known),
             None => Arc::from(bundle_id),
         };
-        self.names.insert(Arc::clone(&name));
+        self.service.names.insert(Arc::clone(&name));
         self.world.devices.insert(token.to_ascii_lowercase().into(), Device::new(name, env));
     }
 
@@ -69,7 +67,7 @@ impl State {
         record: Option<Value>,
     ) -> Result<Vec<Change>, Rejection> {
         let token = push.head.provider_token;
-        let verified = session.authorise(&mut self.keyring, token, push.now_ms)?;
+        let verified = session.authorise(&mut self.service.keyring, token, push.now_ms)?;
         self.check_topic(&verified, push.head.bundle_id)?;
         let device = self.world.device_mut(push.head.device).ok_or(Reason::BadDeviceToken)?;
         check_device(device, session.environment(), push.head.bundle_id)?;
@@ -87,7 +85,7 @@ impl State {
     }
 
     fn check_topic(&self, verified: &Verified, bundle_id: &str) -> Result<(), Reason> {
-        let of_team = self.topics.get(&*verified.team_id);
+        let of_team = self.service.topics.get(&*verified.team_id);
         let of_key = verified.key.topics.as_ref();
         if of_team.is_some_and(|topics| topics.contains(bundle_id))
             && of_key.is_none_or(|topics| topics.iter().any(|topic| topic == bundle_id))
@@ -96,12 +94,6 @@ impl State {
         } else {
             Err(Reason::TopicDisallowed)
         }
-    }
-
-    /// Counts a refusal.
-    pub(crate) fn rejected(&mut self, connection: u64, rejection: &Rejection) {
-        self.world.count(connection, |counts| counts.rejected += 1);
-        *self.world.totals.reasons.entry(rejection.reason.clone()).or_default() += 1;
     }
 }
 

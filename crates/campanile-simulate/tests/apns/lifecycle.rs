@@ -42,14 +42,15 @@ async fn connections_are_numbered_counted_and_seen_to_close() {
     let mut sandbox = Client::connect(&fixture.target_at("api.sandbox.push.apple.com")).await;
     assert_eq!(first.push(&fixture.alert("hi")).await.unwrap().status, 200);
     assert_eq!(sandbox.push(&fixture.alert("hi")).await.unwrap().status, 400);
-    let (counts, environments): (Vec<_>, Vec<_>) = fixture.apns.observe(|world| {
+    let (counts, hosts): (Vec<_>, Vec<std::sync::Arc<str>>) = fixture.apns.observe(|world| {
         world
             .connections()
-            .map(|one| ((one.number, one.counts.accepted, one.counts.rejected), one.environment))
+            .map(|one| ((one.number, one.counts.accepted, one.counts.rejected), one.host.clone()))
             .unzip()
     });
     assert_eq!(counts, [(1, 2, 0), (2, 0, 1)]);
-    assert_eq!(environments, [Environment::Production, Environment::Sandbox]);
+    let hosts: Vec<&str> = hosts.iter().map(|host| &**host).collect();
+    assert_eq!(hosts, ["api.push.apple.com", "api.sandbox.push.apple.com"]);
     drop(first.send);
     first.driver.abort();
     fixture.apns.wait_until(LIMIT, |world| world.totals().connections_closed == 1).await.unwrap();

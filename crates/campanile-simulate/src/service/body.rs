@@ -5,20 +5,23 @@ use std::task::{Context, Poll};
 use bytes::{Bytes, BytesMut};
 use h2::RecvStream;
 
-use super::push_type::MAX_VOIP_PAYLOAD;
-
 /// A body on its way in.
-#[derive(Default)]
 pub(crate) struct Collected {
+    /// What is read at most, if no more than one frame too much.
+    limit: usize,
     first: Bytes,
     more: BytesMut,
 }
 
 impl Collected {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { limit, first: Bytes::new(), more: BytesMut::new() }
+    }
+
     /// Ready when there is nothing more to wait for: `true` if the body is complete, or longer
-    /// than any push may be; `false` if the stream broke.
+    /// than the limit; `false` if the stream broke.
     pub(crate) fn poll(&mut self, stream: &mut RecvStream, cx: &mut Context<'_>) -> Poll<bool> {
-        while self.len() <= MAX_VOIP_PAYLOAD && !stream.is_end_stream() {
+        while self.len() <= self.limit && !stream.is_end_stream() {
             match stream.poll_data(cx) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(None) => return Poll::Ready(true),

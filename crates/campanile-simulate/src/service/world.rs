@@ -3,17 +3,17 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
-use super::device::Device;
-use super::environment::Environment;
+use super::Service;
 
 /// Connections remembered after they closed; the oldest go first.
 pub const CLOSED_CONNECTIONS: usize = 10_000;
 
 /// Everything that can be observed, at one instant.
-#[derive(Debug, Default)]
-pub struct World {
-    pub(crate) devices: HashMap<Box<str>, Device>,
+#[derive(Debug)]
+pub struct World<S: Service> {
+    pub(crate) devices: HashMap<Box<str>, S::Device>,
     pub(crate) connections: BTreeMap<u64, ConnectionStats>,
     pub(crate) totals: Totals,
 }
@@ -24,7 +24,7 @@ pub struct World {
 pub struct Counts {
     /// Streams opened by clients, without those opened after a GOAWAY.
     pub requests: u64,
-    /// Pushes accepted for their device, whatever the client heard of it.
+    /// Pushes accepted for their device, whatever the client heard of it; and sign-ins.
     pub accepted: u64,
     /// Pushes answered with a status other than 200, scripted ones included.
     pub rejected: u64,
@@ -61,8 +61,8 @@ pub struct ConnectionStats {
     pub number: u64,
     /// The address of the client.
     pub peer: SocketAddr,
-    /// The environment of the host name that the client asked for.
-    pub environment: Environment,
+    /// The host name that the client asked for; if it named none, the service's first.
+    pub host: Arc<str>,
     /// When it was opened, in milliseconds since the Unix epoch.
     pub opened_at_ms: u64,
     /// Whether it is still there.
@@ -73,16 +73,20 @@ pub struct ConnectionStats {
     pub counts: Counts,
 }
 
-impl World {
-    /// The device of a token (hexadecimal, any case).
-    pub fn device(&self, token: &str) -> Option<&Device> {
-        // Tokens are kept in lower case, and nearly always asked for in it.
-        self.devices.get(token).or_else(|| self.devices.get(&*token.to_ascii_lowercase()))
+impl<S: Service> World<S> {
+    /// Nothing yet.
+    pub(crate) fn new() -> Self {
+        Self { devices: HashMap::new(), connections: BTreeMap::new(), totals: Totals::default() }
     }
 
-    /// All devices with their tokens, in no order.
-    pub fn devices(&self) -> impl Iterator<Item = (&str, &Device)> {
-        self.devices.iter().map(|(token, device)| (&**token, device))
+    /// The device of a name, such as its token.
+    pub fn device(&self, name: &str) -> Option<&S::Device> {
+        self.devices.get(&*S::key(name))
+    }
+
+    /// All devices with their keys, in no order.
+    pub fn devices(&self) -> impl Iterator<Item = (&str, &S::Device)> {
+        self.devices.iter().map(|(key, device)| (&**key, device))
     }
 
     /// Counts of the whole simulator.
@@ -106,11 +110,14 @@ impl World {
         self.connections.get(&number)
     }
 
-    pub(crate) fn device_mut(&mut self, token: &str) -> Option<&mut Device> {
-        if self.devices.contains_key(token) {
-            return self.devices.get_mut(token);
-        }
-        self.devices.get_mut(&*token.to_ascii_lowercase())
+    pub(crate) fn device_mut(&mut self, name: &str) -> Option<&mut S::Device> {
+        self.devices.get_mut(&*S::key(name))
+    }
+
+    /// Counts a refusal under its reason.
+    pub(crate) fn rejected(&mut self, connection: u64, reason: Cow<'static, str>) {
+        self.count(connection, |counts| counts.rejected += 1);
+        *self.totals.reasons.entry(reason).or_default() += 1;
     }
 
     /// Counts for a connection and for the whole.

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::task::Waker;
 
 use super::*;
-use crate::apns::frame;
+use crate::service::frame;
 
 /// Gives its input in chunks and keeps what is written to it.
 #[derive(Default)]

@@ -12,26 +12,18 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use h2::{Reason as ErrorCode, RecvStream};
+use http::Request;
 use http::request::Parts;
-use http::{HeaderValue, Request};
 use tokio::time::Sleep;
 
-use super::answer::{Respond, Verdict, header_of};
 use super::body::Collected;
-use super::check;
 use super::control::Control;
-use super::environment::Environment;
-use super::fault::{Action, Fate, Plan};
-use super::id::ApnsId;
-use super::payload;
-use super::reason::Rejection;
-use super::session::Session;
-use super::shared::Shared;
-use super::state::Incoming;
+use super::fault::{Action, Fate};
 use super::streams::Streams;
 use super::waiting::{Waited, Waiting};
 use super::wire::{Transport, Wire};
 use super::world::Counts;
+use super::{Asked, Respond, Serve, Shared, Verdict};
 
 /// How long a connection is kept after its GOAWAY for the client to close it.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -41,19 +33,19 @@ const WINDOW: u32 = 8 * 1024 * 1024;
 const ENDED_STREAMS: usize = 4096;
 
 /// What happens next on the connection.
-enum Turn {
+enum Turn<V> {
     Opened(Request<RecvStream>, Respond),
-    Waited(Waited),
+    Waited(Waited<V>),
     Closed,
 }
 
-pub(crate) struct Connection<S: Transport> {
-    h2: h2::server::Connection<Wire<S>, Bytes>,
+pub(crate) struct Connection<T: Transport, S: Serve> {
+    h2: h2::server::Connection<Wire<T>, Bytes>,
     control: Control,
-    shared: Arc<Shared>,
-    session: Session,
+    shared: Arc<Shared<S>>,
+    session: S::Session,
     number: u64,
-    waiting: FuturesUnordered<Waiting>,
+    waiting: FuturesUnordered<Waiting<S::Verdict>>,
     /// How many of the waiting will never answer.
     stalled: usize,
     streams: Streams,
@@ -61,7 +53,7 @@ pub(crate) struct Connection<S: Transport> {
     judged: u32,
     /// Streams above the last one of a GOAWAY. They are never looked at again, but kept until the
     /// end, so that nothing is said about them.
-    ignored: Vec<Waiting>,
+    ignored: Vec<Waiting<S::Verdict>>,
     leaving: Option<Pin<Box<Sleep>>>,
 }
 
@@ -70,11 +62,11 @@ pub(crate) struct Connection<S: Transport> {
 /// # Errors
 ///
 /// What `h2` has against the peer's opening of the connection.
-pub(crate) async fn serve<S: Transport>(
-    io: S,
-    shared: Arc<Shared>,
+pub(crate) async fn serve<T: Transport, S: Serve>(
+    io: T,
+    shared: Arc<Shared<S>>,
     number: u64,
-    environment: Environment,
+    session: S::Session,
 ) -> Result<(), h2::Error> {
     let control = Control::new(shared.limits.initial);
     let h2 = h2::server::Builder::new()
@@ -91,7 +83,7 @@ pub(crate) async fn serve<S: Transport>(
         h2,
         control,
         shared,
-        session: Session::new(environment),
+        session,
         number,
         waiting: FuturesUnordered::new(),
         stalled: 0,
@@ -104,7 +96,7 @@ pub(crate) async fn serve<S: Transport>(
     Ok(())
 }
 
-impl<S: Transport> Connection<S> {
+impl<T: Transport, S: Serve> Connection<T, S> {
     async fn run(mut self) {
         loop {
             match poll_fn(|cx| self.poll_turn(cx)).await {
@@ -120,7 +112,7 @@ impl<S: Transport> Connection<S> {
     }
 
     /// Everything that is ready is dealt with before anything is sent: answers travel together.
-    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Turn<S::Verdict>> {
         self.control.cork(true);
         if let Poll::Ready(turn) = self.poll_open(cx) {
             return Poll::Ready(turn);
@@ -145,7 +137,7 @@ impl<S: Transport> Connection<S> {
         Poll::Pending
     }
 
-    fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {
+    fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<Turn<S::Verdict>> {
         self.h2.poll_accept(cx).map(|next| match next {
             Some(Ok((request, respond))) => Turn::Opened(request, respond),
             Some(Err(_)) | None => Turn::Closed,
@@ -169,7 +161,7 @@ impl<S: Transport> Connection<S> {
         }
         // Only now: what was settled may have set off a GOAWAY.
         if self.leaving.is_some() {
-            self.ignored.push(Waiting::body(parts, Collected::default(), stream, respond));
+            self.ignored.push(Waiting::body(parts, Collected::new(S::BODY_LIMIT), stream, respond));
             return None;
         }
         self.count(|counts| counts.requests += 1);
@@ -177,7 +169,7 @@ impl<S: Transport> Connection<S> {
             self.refuse(&mut respond);
             return None;
         }
-        let mut collected = Collected::default();
+        let mut collected = Collected::new(S::BODY_LIMIT);
         let first = poll_fn(|cx| Poll::Ready(collected.poll(&mut stream, cx))).await;
         match first {
             Poll::Ready(complete) => {
@@ -191,7 +183,7 @@ impl<S: Transport> Connection<S> {
         }
     }
 
-    fn waited(&mut self, waited: Waited) {
+    fn waited(&mut self, waited: Waited<S::Verdict>) {
         match waited {
             Waited::Body(parts, body, mut respond) => {
                 if self.streams.is_cut_off(respond.stream_id().as_u32()) {
@@ -228,18 +220,19 @@ impl<S: Transport> Connection<S> {
             self.count(|counts| counts.lost += 1);
             return;
         };
-        let plan = self.shared.plan(check::device_token(parts.uri.path()).unwrap_or_default());
+        let plan = self.shared.plan(parts, &body);
         if plan.judges() {
             self.judged = self.judged.max(respond.stream_id().as_u32());
         }
-        match plan.action.clone() {
+        match plan.action {
             None => {
                 let verdict = self.judge(parts, &body);
-                self.answer_later(verdict, plan, respond);
+                self.answer_later(verdict, plan.delay, respond);
             }
             Some(Action::Reject(rejection)) => {
-                let verdict = self.reject(parts, rejection);
-                self.answer_later(verdict, plan, respond);
+                let request = Asked { connection: self.number, parts, body: &body };
+                let verdict = S::reject(&self.shared, &request, rejection);
+                self.answer_later(verdict, plan.delay, respond);
             }
             Some(Action::Stall(fate)) => {
                 self.suffer(fate, parts, &body);
@@ -261,7 +254,7 @@ impl<S: Transport> Connection<S> {
     }
 
     /// The fate of a push whose client will not hear of it, or not in the usual way.
-    fn suffer(&mut self, fate: Fate, parts: &Parts, body: &Bytes) -> Option<Verdict> {
+    fn suffer(&mut self, fate: Fate, parts: &Parts, body: &Bytes) -> Option<S::Verdict> {
         match fate {
             Fate::Taken => Some(self.judge(parts, body)),
             Fate::Lost => {
@@ -271,41 +264,13 @@ impl<S: Transport> Connection<S> {
         }
     }
 
-    fn judge(&mut self, parts: &Parts, body: &Bytes) -> Verdict {
-        let checked = check::head(&parts.method, parts.uri.path(), &parts.headers)
-            .and_then(|head| payload::payload(head.push_type, body).map(|_| head));
-        let head = match checked {
-            Ok(head) => head,
-            Err(reason) => return self.reject(parts, reason.into()),
-        };
-        let (apns_id, header) = self.id_of(parts, head.apns_id);
-        let push = Incoming {
-            head: &head,
-            apns_id,
-            connection: self.number,
-            now_ms: self.shared.clock.now_ms(),
-        };
-        let result = self.shared.judge(&mut self.session, &push, body);
-        Verdict { apns_id: header, result }
+    fn judge(&mut self, parts: &Parts, body: &Bytes) -> S::Verdict {
+        let request = Asked { connection: self.number, parts, body };
+        S::judge(&self.shared, &mut self.session, &request)
     }
 
-    fn reject(&mut self, parts: &Parts, rejection: Rejection) -> Verdict {
-        self.shared.change(|state| state.rejected(self.number, &rejection));
-        let sent = parts.headers.get("apns-id").and_then(|id| ApnsId::parse(id.as_bytes()));
-        Verdict { apns_id: self.id_of(parts, sent).1, result: Err(rejection) }
-    }
-
-    /// The id of the request, chosen by the client or else here, and as a header to send back.
-    fn id_of(&self, parts: &Parts, sent: Option<ApnsId>) -> (ApnsId, HeaderValue) {
-        if let (Some(id), Some(header)) = (sent, parts.headers.get("apns-id")) {
-            return (id, header.clone());
-        }
-        let id = self.shared.new_id();
-        (id, header_of(&id.to_string()))
-    }
-
-    fn answer_later(&mut self, verdict: Verdict, plan: Plan, respond: Respond) {
-        match plan.delay {
+    fn answer_later(&mut self, verdict: S::Verdict, delay: Option<Duration>, respond: Respond) {
+        match delay {
             None => self.answer(verdict, respond),
             Some(delay) => self.waiting.push(Waiting::answer(verdict, delay, respond)),
         }
@@ -322,7 +287,7 @@ impl<S: Transport> Connection<S> {
         &mut self,
         code: ErrorCode,
         reason: &str,
-        verdict: Option<Verdict>,
+        verdict: Option<S::Verdict>,
         respond: Respond,
     ) {
         let before = respond.stream_id().as_u32().saturating_sub(2);
@@ -346,12 +311,10 @@ impl<S: Transport> Connection<S> {
     }
 
     /// Sends an answer. A client that has reset the stream meanwhile does not get it.
-    fn answer(&mut self, verdict: Verdict, mut respond: Respond) {
+    fn answer(&mut self, verdict: S::Verdict, mut respond: Respond) {
         self.streams.answered();
-        let accepted = verdict.result.is_ok();
-        let unique_id = if accepted { self.unique_id() } else { None };
-        let sent = verdict.send(unique_id, &mut respond);
-        if sent.is_err() {
+        let accepted = verdict.accepted();
+        if verdict.send(&mut respond).is_err() {
             self.count(|counts| counts.abandoned += 1);
         }
         if let Some(limit) = self.streams.adapt(accepted) {
@@ -359,13 +322,7 @@ impl<S: Transport> Connection<S> {
         }
     }
 
-    /// Apple sends `apns-unique-id` in the sandbox only.
-    fn unique_id(&self) -> Option<HeaderValue> {
-        (self.session.environment() == Environment::Sandbox)
-            .then(|| header_of(&self.shared.new_id().to_string()))
-    }
-
     fn count(&self, add: impl Fn(&mut Counts)) {
-        self.shared.change(|state| state.world.count(self.number, add));
+        self.shared.count(self.number, add);
     }
 }

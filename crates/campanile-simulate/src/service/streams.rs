@@ -1,6 +1,6 @@
 //! How many streams a client may have open, and which of them it had open when.
 
-use super::config::StreamLimits;
+use super::StreamLimits;
 use super::control::Control;
 
 /// The stream limit of one connection and what it is measured against.
@@ -46,7 +46,7 @@ impl Streams {
         stream <= self.narrowed_after
     }
 
-    /// The first accepted push widens the limit; a rejection may narrow it again. Announces and
+    /// The first accepted request widens the limit; a rejection may narrow it again. Announces and
     /// returns the new limit if it changes.
     pub(crate) fn adapt(&mut self, accepted: bool) -> Option<u32> {
         let wide = accepted || (self.wide && !self.limits.narrow_on_rejection);

@@ -10,27 +10,27 @@ use futures::future::BoxFuture;
 use h2::RecvStream;
 use http::request::Parts;
 
-use super::answer::{Respond, Verdict};
+use super::Respond;
 use super::body::Collected;
 
 /// A request that cannot be dealt with yet.
-pub(crate) struct Waiting {
+pub(crate) struct Waiting<V> {
     /// The stream, as long as its body is not complete: it is not judged yet.
     unread: Option<u32>,
-    end: BoxFuture<'static, Waited>,
+    end: BoxFuture<'static, Waited<V>>,
 }
 
 /// What the wait ends with.
-pub(crate) enum Waited {
+pub(crate) enum Waited<V> {
     /// The body is complete; without one the stream broke.
     Body(Box<Parts>, Option<Bytes>, Respond),
     /// The answer is due.
-    Answer(Verdict, Respond),
+    Answer(V, Respond),
     /// The client gave up.
     Abandoned { stalled: bool },
 }
 
-impl Waiting {
+impl<V: Send + 'static> Waiting<V> {
     /// For the rest of a body.
     pub(crate) fn body(
         parts: Parts,
@@ -48,7 +48,7 @@ impl Waiting {
     }
 
     /// For the time of an answer.
-    pub(crate) fn answer(verdict: Verdict, delay: Duration, mut respond: Respond) -> Self {
+    pub(crate) fn answer(verdict: V, delay: Duration, mut respond: Respond) -> Self {
         let end = Box::pin(async move {
             let given_up = poll_fn(|cx| respond.poll_reset(cx));
             tokio::select! {
@@ -76,10 +76,10 @@ impl Waiting {
     }
 }
 
-impl Future for Waiting {
-    type Output = Waited;
+impl<V> Future for Waiting<V> {
+    type Output = Waited<V>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Waited> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Waited<V>> {
         self.end.as_mut().poll(cx)
     }
 }

@@ -13,10 +13,9 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::connection;
-use super::environment::Environment;
-use super::shared::Shared;
 use super::wire::Transport;
 use super::world::ConnectionStats;
+use super::{Serve, Service, Shared};
 
 /// A client that takes longer for its TLS handshake is dropped.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -26,13 +25,14 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 const READ_BUFFER: usize = 64 * 1024;
 
 /// A listening socket with everything to serve it.
-pub(crate) struct Server {
+pub(crate) struct Server<S: Service> {
     pub(crate) tls: TlsAcceptor,
-    pub(crate) hosts: Arc<[(String, Environment)]>,
-    pub(crate) shared: Arc<Shared>,
+    /// The names it goes by; a client that asks for none, or another, gets the first.
+    pub(crate) hosts: Arc<[Arc<str>]>,
+    pub(crate) shared: Arc<Shared<S>>,
 }
 
-impl Server {
+impl<S: Serve> Server<S> {
     /// Serves until `stop` resolves, sent or dropped; then every connection is dropped.
     pub(crate) async fn run(self, listener: TcpListener, mut stop: oneshot::Receiver<()>) {
         let mut connections = JoinSet::new();
@@ -74,11 +74,12 @@ impl Server {
                     return;
                 }
             };
-            let environment = environment_of(&stream, &hosts);
+            let host = host_of(&stream, &hosts);
+            let session = shared.state().service.session(&host);
             let opened = ConnectionStats {
                 number,
                 peer,
-                environment,
+                host,
                 opened_at_ms: shared.clock.now_ms(),
                 open: true,
                 stream_limit: shared.limits.initial,
@@ -86,7 +87,7 @@ impl Server {
             };
             shared.change(|state| state.world.opened(opened));
             let _closed = Closed { number, shared: Arc::clone(&shared) };
-            if let Err(error) = connection::serve(stream, shared, number, environment).await {
+            if let Err(error) = connection::serve(stream, shared, number, session).await {
                 tracing::debug!(number, %peer, %error, "no HTTP/2 connection");
             }
         }
@@ -94,12 +95,12 @@ impl Server {
 }
 
 /// Marks a connection as closed however its task ends.
-struct Closed {
+struct Closed<S: Service> {
     number: u64,
-    shared: Arc<Shared>,
+    shared: Arc<Shared<S>>,
 }
 
-impl Drop for Closed {
+impl<S: Service> Drop for Closed<S> {
     fn drop(&mut self) {
         self.shared.change(|state| state.world.closed(self.number));
     }
@@ -118,11 +119,10 @@ async fn handshake(tls: &TlsAcceptor, tcp: TcpStream) -> io::Result<Stream> {
     Ok(stream)
 }
 
-/// The environment of the host that the client asked for.
-fn environment_of(stream: &Stream, hosts: &[(String, Environment)]) -> Environment {
+fn host_of(stream: &Stream, hosts: &[Arc<str>]) -> Arc<str> {
     let asked = stream.get_ref().1.server_name();
-    let named = hosts.iter().find(|(name, _)| asked == Some(name.as_str()));
-    named.or_else(|| hosts.first()).map_or(Environment::Production, |(_, environment)| *environment)
+    let named = hosts.iter().find(|name| asked == Some(&***name));
+    named.or_else(|| hosts.first()).cloned().unwrap_or_default()
 }
 
 impl Transport for Stream {

@@ -4,50 +4,85 @@ use std::time::Duration;
 
 use h2::Reason as ErrorCode;
 
-use super::reason::Rejection;
+use super::Subject;
 use crate::random::Random;
 
 /// A fault of a script. Build it with [`Fault::new`] or [`Fault::delay`] and, for one device
 /// only, [`Fault::on_device`].
 #[derive(Clone, Debug)]
-pub struct Fault {
-    effect: Effect,
+pub struct Fault<R> {
+    effect: Effect<R>,
     when: When,
-    device: Option<String>,
+    scope: Scope,
 }
 
 #[derive(Clone, Debug)]
-enum Effect {
+enum Effect<R> {
     Delay(Duration),
-    Action(Action),
+    Action(Action<R>),
 }
 
-impl Fault {
-    /// An action that concerns every device.
-    pub fn new(action: Action, when: When) -> Self {
-        Self { effect: Effect::Action(action), when, device: None }
+/// Which requests a fault concerns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Scope {
+    Pushes,
+    /// Pushes to the device of this key.
+    Device(String),
+    SignIns,
+}
+
+impl<R> Fault<R> {
+    /// An action that concerns the pushes to every device.
+    pub fn new(action: Action<R>, when: When) -> Self {
+        Self { effect: Effect::Action(action), when, scope: Scope::Pushes }
     }
 
     /// Latency: the push is handled on arrival, and its answer held back for this long. If the
     /// client gives up before, the push was taken and nobody knows. It combines with an action
     /// that answers.
     pub fn delay(time: Duration, when: When) -> Self {
-        Self { effect: Effect::Delay(time), when, device: None }
+        Self { effect: Effect::Delay(time), when, scope: Scope::Pushes }
     }
 
     /// Restricts the fault to the pushes of one device token; only these are then counted.
     #[must_use]
     pub fn on_device(mut self, token: &str) -> Self {
-        self.device = Some(token.to_ascii_lowercase());
+        self.scope = Scope::Device(token.to_owned());
         self
+    }
+
+    /// Makes it concern the requests by which a sender signs in, and no pushes. A service without
+    /// such requests never meets it.
+    #[must_use]
+    pub fn on_sign_in(mut self) -> Self {
+        self.scope = Scope::SignIns;
+        self
+    }
+
+    /// With the key of its device in place of the name that the device goes by.
+    pub(crate) fn keyed(mut self, key: impl Fn(&str) -> String) -> Self {
+        if let Scope::Device(name) = &mut self.scope {
+            *name = key(name);
+        }
+        self
+    }
+}
+
+impl Scope {
+    fn concerns(&self, subject: &Subject<'_>) -> bool {
+        match (self, subject) {
+            (Self::Pushes, Subject::Push(_)) | (Self::SignIns, Subject::SignIn) => true,
+            (Self::Device(only), Subject::Push(device)) => only == device,
+            _ => false,
+        }
     }
 }
 
 /// What goes wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Action {
+pub enum Action<R> {
     /// This answer, whatever the push is.
-    Reject(Rejection),
+    Reject(R),
     /// No answer, ever: the stream stays open until the client resets it.
     Stall(Fate),
     /// `RST_STREAM` with this code. RFC 9113 §8.7: `REFUSED_STREAM` promises that the push was not
@@ -97,28 +132,31 @@ pub enum When {
 pub struct FaultId(u64);
 
 /// What the script says about one push.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Plan {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Plan<R> {
     pub(crate) delay: Option<Duration>,
-    pub(crate) action: Option<Action>,
+    pub(crate) action: Option<Action<R>>,
 }
 
 /// The faults in force, in the order in which they were added.
-#[derive(Debug, Default)]
-pub(crate) struct Script {
-    entries: Vec<Entry>,
+#[derive(Debug)]
+pub(crate) struct Script<R> {
+    entries: Vec<Entry<R>>,
     next: u64,
 }
 
 #[derive(Debug)]
-struct Entry {
+struct Entry<R> {
     id: FaultId,
-    fault: Fault,
+    fault: Fault<R>,
     seen: u64,
     struck: u64,
 }
 
-impl Plan {
+impl<R> Plan<R> {
+    /// Nothing goes wrong.
+    pub(crate) const NONE: Self = Self { delay: None, action: None };
+
     /// Whether the push is judged, or answered as if it were.
     pub(crate) fn judges(&self) -> bool {
         match &self.action {
@@ -133,8 +171,12 @@ impl Plan {
     }
 }
 
-impl Script {
-    pub(crate) fn add(&mut self, fault: Fault) -> FaultId {
+impl<R: Clone> Script<R> {
+    pub(crate) fn new() -> Self {
+        Self { entries: Vec::new(), next: 0 }
+    }
+
+    pub(crate) fn add(&mut self, fault: Fault<R>) -> FaultId {
         let id = FaultId(self.next);
         self.next += 1;
         self.entries.push(Entry { id, fault, seen: 0, struck: 0 });
@@ -160,13 +202,12 @@ impl Script {
         self.entries.iter().find(|entry| entry.id == id).map(|entry| entry.struck)
     }
 
-    /// What happens to the next push of a device: the first delay and the first other action that
+    /// What happens to the next request of a subject: the first delay and the first other action that
     /// are due. Every fault that concerns the push counts it; `Next` is used up only if it wins.
-    pub(crate) fn plan(&mut self, device: &str, random: &mut Random) -> Plan {
-        let mut plan = Plan::default();
+    pub(crate) fn plan(&mut self, subject: &Subject<'_>, random: &mut Random) -> Plan<R> {
+        let mut plan = Plan::NONE;
         for entry in &mut self.entries {
-            if entry.fault.device.as_deref().is_some_and(|only| !only.eq_ignore_ascii_case(device))
-            {
+            if !entry.fault.scope.concerns(subject) {
                 continue;
             }
             let due = entry.is_due(random);
@@ -183,7 +224,7 @@ impl Script {
     }
 }
 
-impl Entry {
+impl<R> Entry<R> {
     fn is_due(&mut self, random: &mut Random) -> bool {
         self.seen += 1;
         match self.fault.when {
@@ -199,16 +240,24 @@ impl Entry {
 mod tests {
     use super::*;
 
-    const STALL: Action = Action::Stall(Fate::Lost);
+    type Script = super::Script<&'static str>;
+
+    const STALL: Action<&'static str> = Action::Stall(Fate::Lost);
+
+    fn device(name: &str) -> Subject<'_> {
+        Subject::Push(name.into())
+    }
 
     fn strikes(script: &mut Script, device: &str, pushes: usize) -> Vec<bool> {
         let mut random = Random::new(9);
-        (0..pushes).map(|_| script.plan(device, &mut random).action.is_some()).collect()
+        (0..pushes)
+            .map(|_| script.plan(&self::device(device), &mut random).action.is_some())
+            .collect()
     }
 
     #[test]
     fn next_is_used_up() {
-        let mut script = Script::default();
+        let mut script = Script::new();
         let id = script.add(Fault::new(STALL, When::Next(2)));
         assert_eq!(strikes(&mut script, "aa", 4), [true, true, false, false]);
         assert_eq!(script.struck(id), Some(2));
@@ -218,8 +267,8 @@ mod tests {
 
     #[test]
     fn every_counts_only_its_own_device() {
-        let mut script = Script::default();
-        script.add(Fault::new(STALL, When::Every(2)).on_device("AA"));
+        let mut script = Script::new();
+        script.add(Fault::new(STALL, When::Every(2)).on_device("aa"));
         assert_eq!(strikes(&mut script, "bb", 3), [false, false, false]);
         assert_eq!(strikes(&mut script, "aa", 4), [false, true, false, true]);
     }
@@ -227,7 +276,7 @@ mod tests {
     #[test]
     fn chance_is_decided_by_the_seed() {
         let run = || {
-            let mut script = Script::default();
+            let mut script = Script::new();
             script.add(Fault::new(STALL, When::Chance(0.5)));
             strikes(&mut script, "aa", 64)
         };
@@ -237,15 +286,24 @@ mod tests {
 
     #[test]
     fn a_delay_joins_an_action_and_the_first_action_wins() {
-        let mut script = Script::default();
-        let reject = Action::Reject(super::super::Reason::ServiceUnavailable.into());
+        let mut script = Script::new();
+        let reject = Action::Reject("busy");
         script.add(Fault::delay(Duration::from_millis(5), When::Always));
         script.add(Fault::new(reject.clone(), When::Next(1)));
         let second = script.add(Fault::new(STALL, When::Next(1)));
         let mut random = Random::new(0);
         let delay = Some(Duration::from_millis(5));
-        assert_eq!(script.plan("aa", &mut random), Plan { delay, action: Some(reject) });
+        assert_eq!(script.plan(&device("aa"), &mut random), Plan { delay, action: Some(reject) });
         assert_eq!(script.struck(second), Some(0), "a fault that lost is not used up");
-        assert_eq!(script.plan("aa", &mut random), Plan { delay, action: Some(STALL) });
+        assert_eq!(script.plan(&device("aa"), &mut random), Plan { delay, action: Some(STALL) });
+    }
+
+    #[test]
+    fn sign_ins_are_a_matter_of_their_own() {
+        let mut script = Script::new();
+        script.add(Fault::new(STALL, When::Always).on_sign_in());
+        let mut random = Random::new(0);
+        assert_eq!(script.plan(&device("aa"), &mut random), Plan::NONE);
+        assert_eq!(script.plan(&Subject::SignIn, &mut random).action, Some(STALL));
     }
 }
