@@ -13,6 +13,7 @@ use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::config::{LogConfig, LogFormat};
+use crate::environment::invocation;
 use crate::exit::{Failure, Kind};
 use crate::logging;
 use crate::output::Format;
@@ -70,7 +71,7 @@ async fn perform(
         return Ok(());
     }
     let changes = stage.apns.subscribe();
-    teller.invite(address, &item)?;
+    teller.invite(&invocation(), address, &item)?;
     tokio::select! {
         failed = linger(stage, changes, &teller) => failed,
         failure = server.failure() => Err(failure),

@@ -1,7 +1,11 @@
-//! The one place that reads environment variables.
+//! The one place that reads environment variables, and how this program was started.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+/// What this program is called where a shell finds it by name.
+const NAME: &str = "campanile";
 
 /// What this program wants to know from its environment.
 #[derive(Clone, Debug, Default)]
@@ -34,5 +38,61 @@ impl Environment {
             }
         }
         environment
+    }
+}
+
+/// The name under which a shell in the same directory finds this program.
+pub(crate) fn invocation() -> String {
+    let started_as = std::env::args_os().next().unwrap_or_default();
+    let directory = std::env::current_dir().ok();
+    typed(&started_as, directory.as_deref())
+}
+
+/// What to type for a program that was started as `started_as` in `directory`: its name if the
+/// shell found it by that, otherwise its path, relative if it lies below.
+fn typed(started_as: &OsStr, directory: Option<&Path>) -> String {
+    let path = Path::new(started_as);
+    if path.parent().is_none_or(|parent| parent.as_os_str().is_empty()) {
+        return NAME.to_owned();
+    }
+    let below = directory.and_then(|directory| path.strip_prefix(directory).ok()).unwrap_or(path);
+    let dot = if below.is_absolute() || below.starts_with("..") { "" } else { "./" };
+    let below = below.strip_prefix(".").unwrap_or(below).display();
+    quoted(&format!("{dot}{below}"))
+}
+
+/// `text` as one word of a POSIX shell.
+fn quoted(text: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"/._-+@%,:=".contains(&b);
+    if text.bytes().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_typed_finds_the_program() {
+        let table = [
+            ("", "/work", "campanile"),
+            ("campanile", "/work", "campanile"),
+            ("target/release/campanile", "/work", "./target/release/campanile"),
+            ("./campanile", "/work", "./campanile"),
+            ("../bin/campanile", "/work", "../bin/campanile"),
+            ("/work/target/debug/campanile", "/work", "./target/debug/campanile"),
+            ("/usr/bin/campanile", "/work", "/usr/bin/campanile"),
+            ("/workshop/campanile", "/work", "/workshop/campanile"),
+            ("my tower/campanile", "/work", "'./my tower/campanile'"),
+            ("/it's/campanile", "/work", "'/it'\\''s/campanile'"),
+        ];
+        for (started_as, directory, expected) in table {
+            let typed = typed(OsStr::new(started_as), Some(Path::new(directory)));
+            assert_eq!(typed, expected, "{started_as} in {directory}");
+        }
+        assert_eq!(typed(OsStr::new("/a/campanile"), None), "/a/campanile");
     }
 }

@@ -14,7 +14,7 @@ use crate::server;
 pub(crate) struct Args {
     #[command(flatten)]
     whom: Whom,
-    /// Where an earlier watch ended; from the start if not said.
+    /// Where an earlier watch ended; from now on if not said.
     #[arg(long, default_value = "", hide_default_value = true)]
     cursor: String,
 }
@@ -30,6 +30,7 @@ pub(crate) fn run(args: Args, client: &Client) -> Result<(), Failure> {
         let mut cursor = args.cursor;
         let request = v1::WatchRequest { app, target, cursor: cursor.clone() };
         let mut changes = client.watch(request).await?;
+        say("watching; Ctrl-C ends it");
         let end = loop {
             let message = tokio::select! {
                 _ = stop.given() => break Ok(()),

@@ -89,23 +89,24 @@ impl Teller {
         self.write("live", true, &format!("{device} {what}"), &[])
     }
 
-    /// Tells what to try against the server at `address`.
-    pub(super) fn invite(&self, address: SocketAddr, item: &str) -> io::Result<()> {
+    /// Tells what to try against the server at `address`, for a shell that finds this program as
+    /// `program`.
+    pub(super) fn invite(&self, program: &str, address: SocketAddr, item: &str) -> io::Result<()> {
         let whom = format!("--app {APP} --user alice");
         let ask = format!(r#"{{"app":"{APP}","target":{{"userId":"alice"}}}}"#);
         let commands = [
             format!("export CAMPANILE_SERVER=http://{address}"),
-            format!("campanile publish {whom} --title 'Supper is ready'"),
-            format!("campanile inbox {whom}"),
-            format!("campanile timeline {whom} {item}"),
-            format!("campanile watch {whom}"),
-            format!("campanile endpoint list {whom}"),
+            format!("{program} publish {whom} --title 'Supper is ready'"),
+            format!("{program} inbox {whom}"),
+            format!("{program} timeline {whom} {item}"),
+            format!("{program} watch {whom}"),
+            format!("{program} endpoint list {whom}"),
             format!("grpcurl -plaintext -d '{ask}' {address} campanile.v1.Inbox/ListNotifications"),
         ];
         let commands = commands.map(Detail::new);
         self.step(
             "try",
-            "It is still running. Try it from another terminal; Ctrl-C ends it.",
+            "It is still running. Try it from another terminal, in this directory; Ctrl-C ends it.",
             &commands,
         )
     }

@@ -1,8 +1,9 @@
 //! The binary as a child process.
 
 use std::ffi::OsStr;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -37,6 +38,74 @@ pub(crate) fn data(output: &Output) -> String {
 /// Milliseconds since the epoch.
 pub(crate) fn now_ms() -> u64 {
     SystemClock.now_ms()
+}
+
+/// A running command of which is read what it says; killed when dropped.
+pub(crate) struct Running {
+    child: Child,
+    data: mpsc::Receiver<String>,
+    talk: mpsc::Receiver<String>,
+}
+
+impl Running {
+    pub(crate) fn start(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let data = lines(child.stdout.take().unwrap());
+        let talk = lines(child.stderr.take().unwrap());
+        Self { child, data, talk }
+    }
+
+    /// Waits for the next line on standard output.
+    pub(crate) fn line(&self) -> String {
+        let line = self.data.recv_timeout(SOON);
+        line.unwrap_or_else(|_| panic!("nothing on standard output; {:?}", self.rest()))
+    }
+
+    /// Waits until the next line on standard error, which must be `expected`.
+    pub(crate) fn talks(&self, expected: &str) {
+        assert_eq!(self.talk.recv_timeout(SOON).as_deref(), Ok(expected));
+    }
+
+    /// What is on standard error and was not taken.
+    fn rest(&self) -> String {
+        self.talk.try_iter().map(|line| line + "\n").collect()
+    }
+
+    /// Does what Ctrl-C does; answers how it ended, and what it said on standard error since.
+    pub(crate) fn interrupt(mut self) -> (ExitStatus, String) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+        let mut talk = String::new();
+        loop {
+            match self.talk.recv_timeout(SOON) {
+                Ok(line) => talk += &(line + "\n"),
+                // It has closed standard error, which is its end.
+                Err(RecvTimeoutError::Disconnected) => return (self.child.wait().unwrap(), talk),
+                Err(RecvTimeoutError::Timeout) => panic!("it did not end: {talk}"),
+            }
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ended = self.child.kill();
+        let _reaped = self.child.wait();
+    }
+}
+
+/// The lines of a pipe, read as they come, so that whoever writes never waits.
+fn lines(pipe: impl Read + Send + 'static) -> mpsc::Receiver<String> {
+    let (tell, told) = mpsc::channel();
+    let read = move || {
+        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+            // Nobody listens to a command that is ended.
+            let _nobody = tell.send(line);
+        }
+    };
+    std::thread::Builder::new().spawn(read).unwrap();
+    told
 }
 
 /// A running `campanile serve`; killed when dropped.
