@@ -13,7 +13,7 @@ use crate::{
 pub enum DeliveryKind {
     /// Shows a revision of an item.
     Show {
-        /// Which revision.
+        /// Which revision, for people to read; 0 if the item is forgotten.
         revision: u32,
     },
     /// Tells silently how the item stands.
@@ -88,18 +88,21 @@ pub fn still_due<'reach>(
     }
     let item = item.ok_or(Suppression::Expired)?;
     match delivery.kind {
-        DeliveryKind::Show { revision } => show_is_due(item, revision, now)?,
+        DeliveryKind::Show { .. } => show_is_due(item, delivery.cause, now)?,
         DeliveryKind::Sync => sync_is_due(item, delivery, now)?,
     }
     Ok(endpoint)
 }
 
-fn show_is_due(item: &Item, revision: u32, now: Timestamp) -> Result<(), Suppression> {
+fn show_is_due(item: &Item, post: Offset, now: Timestamp) -> Result<(), Suppression> {
     if let Some(ended) = item.ended {
         return Err(ended.suppression());
     }
-    if item.revision != revision {
-        return Err(Suppression::Superseded);
+    match item.posted_at {
+        Some(latest) if latest == post => {}
+        Some(_) => return Err(Suppression::Superseded),
+        // It began anew, with a change: what was posted is forgotten.
+        None => return Err(Suppression::Expired),
     }
     if item.is_handled() {
         return Err(Suppression::Handled);

@@ -179,8 +179,8 @@ id_128!(
     RegistrationId
 );
 id_128!(
-    /// One delivery: hash of (item, revision or causing change, endpoint), so the same after a
-    /// retry, a crash or a rebalance.
+    /// One delivery: hash of (item, causing event, endpoint), so the same after a retry, a crash or
+    /// a rebalance, and never another one's, also if the item is forgotten and posted anew.
     DeliveryId
 );
 id_128!(
@@ -237,18 +237,12 @@ impl Fingerprint {
 }
 
 impl DeliveryId {
-    /// The delivery of revision `revision` of `item` to `endpoint`.
+    /// The delivery to `endpoint` of the post or change of `item` that is recorded at `cause`, in
+    /// the partition of the item.
     #[must_use]
-    pub fn of_revision(item: NotificationId, revision: u32, endpoint: EndpointId) -> Self {
-        let revision = revision.to_be_bytes();
-        Self(plain_hash("delivery of revision", &[&item.0, &revision, &endpoint.0]))
-    }
-
-    /// The delivery to `endpoint` of the change of `item` recorded at `change`.
-    #[must_use]
-    pub fn of_change(item: NotificationId, change: Offset, endpoint: EndpointId) -> Self {
-        let change = change.0.to_be_bytes();
-        Self(plain_hash("delivery of change", &[&item.0, &change, &endpoint.0]))
+    pub fn new(item: NotificationId, cause: Offset, endpoint: EndpointId) -> Self {
+        let cause = cause.0.to_be_bytes();
+        Self(plain_hash("delivery", &[&item.0, &cause, &endpoint.0]))
     }
 }
 

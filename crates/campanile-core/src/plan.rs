@@ -2,49 +2,29 @@
 
 use crate::{
     AgendaEntry, Delivery, DeliveryId, DeliveryKind, Due, Endpoint, EndpointId, Event, Item,
-    ParkedDelivery, Position, Reach,
+    Offset, ParkedDelivery, Posted, Reach, Recorded, State,
 };
 
-/// The deliveries that the event recorded at `position` calls for. `reach` and `item` are the
-/// user's state after the event, or any later state: what happened since can only make a delivery
-/// unnecessary ([`crate::still_due`]), never necessary.
+/// The deliveries that `record` calls for. `state` is what the event touches, after the event or at
+/// any later time: what happened since can only make a delivery unnecessary
+/// ([`crate::still_due`]), never necessary.
 ///
-/// - An accepted post is for every endpoint registered at or before it, on its platforms.
+/// - An accepted post is for every endpoint registered at or before it, on its platforms. Whether
+///   it was accepted may be forgotten; then it counts as accepted, and its deliveries are not due.
 /// - A change, recall or deletion is for every endpoint that may show the item, except the one
 ///   it was made on.
 /// - A parked delivery that came due is for its endpoint.
 ///
 /// An endpoint retired before, registered later, of another user or app is never named: it is not
-/// in `reach`, or its life began later.
+/// in the reach, or its life began later.
 #[must_use]
-pub fn plan(
-    reach: &Reach,
-    item: Option<&Item>,
-    position: Position,
-    event: &Event,
-) -> Vec<Delivery> {
-    let at = position.offset;
-    let Some(item) = item else { return Vec::new() };
-    match event {
-        Event::NotificationPosted(posted) => {
-            let Some(revision) = item.revision_posted_at(at) else { return Vec::new() };
-            let wanted = |(_, endpoint): &(&EndpointId, &Endpoint)| {
-                endpoint.since < at && posted.platforms.contains(endpoint.address.platform())
-            };
-            let show = |(id, endpoint): (&EndpointId, &Endpoint)| Delivery {
-                id: DeliveryId::of_revision(item.id, revision, *id),
-                cause: at,
-                item: item.id,
-                endpoint: *id,
-                platform: endpoint.address.platform(),
-                kind: DeliveryKind::Show { revision },
-                attempts: 0,
-            };
-            reach.endpoints.iter().filter(wanted).map(show).collect()
-        }
-        Event::StateChanged(change) => tell_others(reach, item, position, change.origin),
-        Event::NotificationDeleted { origin, .. } => tell_others(reach, item, position, *origin),
-        Event::NotificationRecalled { .. } => tell_others(reach, item, position, None),
+pub fn plan(state: &State, record: &Recorded) -> Vec<Delivery> {
+    let at = record.position.offset;
+    match &record.fact.event {
+        Event::NotificationPosted(posted) => show(state, record, posted),
+        Event::StateChanged(change) => tell_others(state, at, change.origin),
+        Event::NotificationDeleted { origin, .. } => tell_others(state, at, *origin),
+        Event::NotificationRecalled { .. } => tell_others(state, at, None),
         Event::CameDue(AgendaEntry { due: Due::Retry(parked), .. }) => vec![again(parked)],
         Event::CameDue(_)
         | Event::DeliveriesParked(_)
@@ -54,14 +34,33 @@ pub fn plan(
     }
 }
 
-fn tell_others(
-    reach: &Reach,
-    item: &Item,
-    position: Position,
-    origin: Option<EndpointId>,
-) -> Vec<Delivery> {
-    let at = position.offset;
-    let Some(shown) = item.revisions.iter().rev().find(|posted| **posted < at) else {
+fn show(state: &State, record: &Recorded, posted: &Posted) -> Vec<Delivery> {
+    let (at, item) = (record.position.offset, state.item.as_deref());
+    let is_refused = item.is_some_and(|item| item.has_refused(at))
+        || state.request.is_some_and(|request| request.has_taken(at, record.time));
+    if is_refused {
+        return Vec::new();
+    }
+    let revision = item.and_then(|item| item.revision_posted_at(at)).unwrap_or_default();
+    let wanted = |(_, endpoint): &(&EndpointId, &Endpoint)| {
+        endpoint.since < at && posted.platforms.contains(endpoint.address.platform())
+    };
+    let show = |(id, endpoint): (&EndpointId, &Endpoint)| Delivery {
+        id: DeliveryId::new(posted.id, at, *id),
+        cause: at,
+        item: posted.id,
+        endpoint: *id,
+        platform: endpoint.address.platform(),
+        kind: DeliveryKind::Show { revision },
+        attempts: 0,
+    };
+    state.reach.endpoints.iter().filter(wanted).map(show).collect()
+}
+
+fn tell_others(state: &State, at: Offset, origin: Option<EndpointId>) -> Vec<Delivery> {
+    let (reach, item): (&Reach, Option<&Item>) = (&state.reach, state.item.as_deref());
+    let shown = |item: &Item| item.revisions.iter().rev().find(|posted| **posted < at).copied();
+    let Some((item, shown)) = item.and_then(|item| Some((item, shown(item)?))) else {
         return Vec::new();
     };
     // With a later state, a change that had no effect looks like one that is superseded, except
@@ -69,13 +68,13 @@ fn tell_others(
     let has_news =
         |id: &EndpointId| item.last_change_not_from(*id).is_some_and(|changed| changed >= at);
     let may_show = |(id, endpoint): &(&EndpointId, &Endpoint)| {
-        endpoint.since < *shown
+        endpoint.since < shown
             && Some(**id) != origin
             && has_news(id)
             && item.shown_on.contains(endpoint.address.platform())
     };
     let sync = |(id, endpoint): (&EndpointId, &Endpoint)| Delivery {
-        id: DeliveryId::of_change(item.id, at, *id),
+        id: DeliveryId::new(item.id, at, *id),
         cause: at,
         item: item.id,
         endpoint: *id,

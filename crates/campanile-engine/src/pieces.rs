@@ -4,18 +4,27 @@ use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasherDefault, DefaultHasher};
 
 use campanile_core::port::{Piece, PieceKey};
-use campanile_core::{Changes, Event, Limits, Recorded, State, Timestamp, apply, touches};
+use campanile_core::{Changes, Event, Limits, Offset, Recorded, State, Timestamp, apply, touches};
 
 use crate::planted::{Bug, Planted};
 
 /// A hash map that iterates the same way in every run; its keys are hashes nobody can choose.
 pub(crate) type Map<K, V> = HashMap<K, V, BuildHasherDefault<DefaultHasher>>;
 
-/// Pieces by key; `None` is known to be absent.
+/// Pieces by key.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Pieces {
-    known: Map<PieceKey, Option<Piece>>,
+    known: Map<PieceKey, Known>,
     planted: Planted,
+}
+
+/// What is known of one piece.
+#[derive(Clone, Debug)]
+struct Known {
+    /// Absent: it was never there, or is forgotten.
+    piece: Option<Piece>,
+    /// All events before this were in it when it was read; also if they left nothing behind.
+    as_of: Offset,
 }
 
 impl Pieces {
@@ -28,11 +37,12 @@ impl Pieces {
     }
 
     pub(crate) fn get(&self, key: &PieceKey) -> Option<&Piece> {
-        self.known.get(key).and_then(Option::as_ref)
+        self.known.get(key).and_then(|known| known.piece.as_ref())
     }
 
-    pub(crate) fn put(&mut self, key: PieceKey, piece: Option<Piece>) {
-        self.known.insert(key, piece);
+    /// Takes what was read, with all events before `as_of` in it.
+    pub(crate) fn put(&mut self, key: PieceKey, piece: Option<Piece>, as_of: Offset) {
+        self.known.insert(key, Known { piece, as_of });
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -48,7 +58,8 @@ impl Pieces {
     /// unknown. Tells what changed, and the keys of the changed pieces.
     ///
     /// A piece that storage may have dropped by the time of `record` is absent, dropped or not, so
-    /// that the fold is the same whatever storage did.
+    /// that the fold is the same whatever storage did. And a piece with the event in it stays as it
+    /// is: if it is absent then it is forgotten, and the event does not bring it back.
     pub(crate) fn fold(&mut self, record: &Recorded) -> (Changes, Vec<PieceKey>) {
         let stripped;
         let record = if self.planted.has(Bug::LatePostOverDismissal) {
@@ -66,10 +77,14 @@ impl Pieces {
             });
             return (Changes::default(), Vec::new());
         }
+        let (newer, known): (Vec<_>, Vec<_>) =
+            known.into_iter().partition(|key| self.is_newer(key, record.position.offset));
+        let newer: Vec<_> = newer.iter().filter_map(|key| self.get(key).cloned()).collect();
         let is_kept = |piece: &Piece| keep_until(piece).is_none_or(|until| record.time <= until);
-        let taken = known.iter().filter_map(|key| Some((*key, self.known.get_mut(key)?.take()?)));
+        let taken = known.iter().filter_map(|key| Some((*key, self.take(key)?)));
         let (taken, forgotten): (Vec<_>, Vec<_>) = taken.partition(|(_, piece)| is_kept(piece));
-        let mut state = State::from_pieces(taken.into_iter().map(|(_, piece)| piece));
+        let taken = taken.into_iter().map(|(_, piece)| piece);
+        let mut state = State::from_pieces(newer.into_iter().chain(taken));
         let changes = apply(&mut state, record);
         let mut changed = BTreeSet::new();
         for key in known {
@@ -78,16 +93,30 @@ impl Pieces {
                 PieceKey::Item(..) => (state.item.clone().map(Piece::Item), changes.item),
                 PieceKey::Request(..) => (state.request.map(Piece::Request), changes.request),
             };
-            self.known.insert(key, piece);
+            self.set(&key, piece);
             if is_changed {
                 changed.insert(key);
             }
         }
         // If nothing took its place it is still what storage has to have, to drop it.
         for (key, piece) in forgotten.into_iter().filter(|(key, _)| !changed.contains(key)) {
-            self.known.insert(key, Some(piece));
+            self.set(&key, Some(piece));
         }
         (changes, changed.into_iter().collect())
+    }
+
+    fn is_newer(&self, key: &PieceKey, event: Offset) -> bool {
+        self.known.get(key).is_some_and(|known| event < known.as_of)
+    }
+
+    fn take(&mut self, key: &PieceKey) -> Option<Piece> {
+        self.known.get_mut(key)?.piece.take()
+    }
+
+    fn set(&mut self, key: &PieceKey, piece: Option<Piece>) {
+        if let Some(known) = self.known.get_mut(key) {
+            known.piece = piece;
+        }
     }
 }
 
@@ -105,5 +134,36 @@ pub(crate) fn keep_until(piece: &Piece) -> Option<Timestamp> {
         Piece::Reach(_) => None,
         Piece::Item(item) => Some(item.keep_until()),
         Piece::Request(request) => Some(request.until.after(Limits::REMEMBERED_AFTER)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use campanile_core::{
+        AppId, Fact, Generation, NotificationId, Partition, Position, Recorded, Timestamp, UserRef,
+    };
+
+    use super::*;
+
+    fn recall(id: NotificationId, offset: u64) -> Option<Recorded> {
+        let event = Event::NotificationRecalled { id };
+        let user = UserRef::from_bytes([1; 16]);
+        let fact = Fact { app: AppId::new("app").ok()?, user, cause: None, event };
+        let (generation, partition) = (Generation(1), Partition(0));
+        let position = Position { generation, partition, offset: Offset(offset) };
+        Some(Recorded { position, time: Timestamp::from_millis(offset), fact })
+    }
+
+    #[test]
+    fn what_is_forgotten_is_not_brought_back_by_an_event_that_it_had_in_it() {
+        let (user, id) = (UserRef::from_bytes([1; 16]), NotificationId::from_bytes([1; 16]));
+        let item = PieceKey::Item(user, id);
+        let mut pieces = Pieces::default();
+        pieces.put(PieceKey::Reach(user), None, Offset(5));
+        pieces.put(item, None, Offset(5));
+        let mut fold = |offset| recall(id, offset).map(|it| pieces.fold(&it).1);
+        assert_eq!(fold(4), Some(vec![]));
+        assert_eq!(fold(5), Some(vec![item]));
+        assert!(pieces.get(&item).is_some());
     }
 }

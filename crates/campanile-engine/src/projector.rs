@@ -307,7 +307,8 @@ impl Projector {
         keys.dedup();
         let views = self.parts.projection.view(write.partition, &keys).await?;
         let mut pieces = Pieces::new(self.parts.planted);
-        keys.iter().zip(views.pieces).for_each(|(key, piece)| pieces.put(*key, piece));
+        let read = keys.iter().zip(views.pieces);
+        read.for_each(|(key, piece)| pieces.put(*key, piece, write.from));
         let mut changed: Vec<PieceKey> = Vec::new();
         for event in &events {
             let (app, user) = (&event.fact.app, event.fact.user);

@@ -84,10 +84,7 @@ impl Scenario {
         let offset = u64::try_from(self.log.len()).unwrap_or(u64::MAX).saturating_add(1);
         let record = recorded(offset, time, whose, step.event(time));
         let changes = self.world.apply(&record);
-        let event = &record.fact.event;
-        let item = event.item().and_then(|id| self.world.item(whose, id));
-        let reach = self.world.reach(whose);
-        let planned = plan(&reach, item.as_deref(), record.position, event);
+        let planned = plan(&self.world.state(whose, &record.fact.event), &record);
         self.planned.extend(planned.iter().map(|delivery| (whose, delivery.clone())));
         self.log.push(record);
         (changes, planned)

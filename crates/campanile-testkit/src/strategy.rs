@@ -179,12 +179,7 @@ fn parked(whose: UserRef) -> impl Strategy<Value = ParkedDelivery> {
     (items(whose), devices(), 0..100_u64, kind, 0..4_u32).prop_map(
         move |(item, device, cause, kind, attempts)| {
             let (endpoint, cause) = (device.endpoint(whose), Offset(cause));
-            let delivery = match kind {
-                DeliveryKind::Show { revision } => {
-                    DeliveryId::of_revision(item, revision, endpoint)
-                }
-                DeliveryKind::Sync => DeliveryId::of_change(item, cause, endpoint),
-            };
+            let delivery = DeliveryId::new(item, cause, endpoint);
             let platform = Platform::Apns;
             ParkedDelivery { delivery, item, cause, endpoint, platform, kind, attempts }
         },

@@ -100,19 +100,19 @@ mod contract {
 /// What makes it useful in tests.
 mod script {
     use campanile_core::port::{Push, PushBody};
-    use campanile_core::{Content, DeliveryId, EndpointId, Priority};
+    use campanile_core::{Content, DeliveryId, EndpointId, Offset, Priority};
     use campanile_testkit::memory::TokioClock;
     use campanile_testkit::vocabulary::item;
 
     use super::*;
 
     fn push(revision: u32) -> Push {
-        let id = item(user(1), "a");
+        let (id, cause) = (item(user(1), "a"), Offset(revision.into()));
         Push {
-            delivery: DeliveryId::of_revision(id, revision, EndpointId::from_bytes([1; 16])),
+            delivery: DeliveryId::new(id, cause, EndpointId::from_bytes([1; 16])),
             address: phone(1).address(user(1), 1),
             item: id,
-            sequence: revision.into(),
+            sequence: cause.0,
             priority: Priority::High,
             expires_at: START,
             body: PushBody::Show { content: Arc::new(Content::default()), group: None },

@@ -120,6 +120,12 @@ impl Item {
         self.revision.checked_sub(u32::try_from(newer).ok()?)
     }
 
+    /// Whether the post at `at` certainly made no revision, because revisions from before it are
+    /// remembered and it is not among them.
+    pub(crate) fn has_refused(&self, at: Offset) -> bool {
+        !self.revisions.contains(&at) && self.revisions.first().is_some_and(|first| *first < at)
+    }
+
     /// The latest change that `endpoint` must hear of because it was made elsewhere.
     #[must_use]
     pub fn last_change_not_from(&self, endpoint: EndpointId) -> Option<Offset> {

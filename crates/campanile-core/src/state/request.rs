@@ -44,6 +44,13 @@ impl RequestRecord {
         }
     }
 
+    /// Whether the post at `at`, appended at `time`, certainly is no new request: an earlier one has
+    /// the key. Of a post before this record nothing is said: the key may have begun anew since.
+    #[must_use]
+    pub(crate) fn has_taken(&self, at: Offset, time: Timestamp) -> bool {
+        self.at < at && time < self.until
+    }
+
     /// Whether another request with this key is the same one.
     #[must_use]
     pub fn compare(&self, fingerprint: Fingerprint) -> PostVerdict {

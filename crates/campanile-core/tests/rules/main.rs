@@ -12,6 +12,7 @@
 mod compose;
 mod convergence;
 mod endpoints;
+mod forgotten;
 mod ids;
 mod items;
 mod plan;

@@ -10,6 +10,7 @@ use campanile_testkit::scenario::{
     activated, deleted, dismissed, expired, given, happened, lapsed, posted, read, recalled,
     registered, renewed, retired, show, snoozed, sync, unread,
 };
+use campanile_testkit::strategy::recorded;
 use campanile_testkit::vocabulary::{START, item, laptop, phone, tablet, user};
 use campanile_testkit::world::World;
 
@@ -145,7 +146,7 @@ fn what_changed_nothing_is_told_to_nobody_by_a_worker_that_is_behind_either() {
     let world = World::of(scenario.log());
     let (reach, item) = (world.reach(user(1)), world.item(user(1), item(user(1), "a")).unwrap());
     let late = &scenario.log()[3];
-    let planned = campanile_core::plan(&reach, Some(&item), late.position, &late.fact.event);
+    let planned = campanile_core::plan(&world.state(user(1), &late.fact.event), late);
     let now = scenario.now();
     let due: Vec<_> = planned
         .iter()
@@ -157,7 +158,7 @@ fn what_changed_nothing_is_told_to_nobody_by_a_worker_that_is_behind_either() {
 fn parked() -> ParkedDelivery {
     let (id, endpoint) = (item(user(1), "a"), phone(1).endpoint(user(1)));
     ParkedDelivery {
-        delivery: DeliveryId::of_revision(id, 1, endpoint),
+        delivery: DeliveryId::new(id, Offset(2), endpoint),
         item: id,
         cause: Offset(2),
         endpoint,
@@ -190,13 +191,12 @@ fn a_parked_delivery_waits_on_the_agenda_and_comes_back_once() {
 #[test]
 fn a_parked_delivery_is_the_same_delivery() {
     let log = given([registered(phone(1)), posted("a")]);
-    let id = item(user(1), "a");
     let world = World::of(log.log());
-    let (reach, item) = (world.reach(user(1)), world.item(user(1), id));
-    let first = log.log()[1].clone();
-    let planned = campanile_core::plan(&reach, item.as_deref(), first.position, &first.fact.event);
+    let first = &log.log()[1];
+    let planned = campanile_core::plan(&world.state(user(1), &first.fact.event), first);
     let due = Event::CameDue(AgendaEntry { at: START, due: Due::Retry(parked()) });
-    let again = campanile_core::plan(&reach, item.as_deref(), first.position, &due);
+    let due = recorded(3, START, user(1), due);
+    let again = campanile_core::plan(&world.state(user(1), &due.fact.event), &due);
     let expected: Vec<_> = planned.into_iter().map(|it| Delivery { attempts: 5, ..it }).collect();
     assert_eq!(again, expected);
 }

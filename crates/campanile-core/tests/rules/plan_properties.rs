@@ -12,9 +12,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 
 fn planned(world: &World, record: &Recorded) -> Vec<Delivery> {
-    let (user, event) = (record.fact.user, &record.fact.event);
-    let item = event.item().and_then(|id| world.item(user, id));
-    plan(&world.reach(user), item.as_deref(), record.position, event)
+    plan(&world.state(record.fact.user, &record.fact.event), record)
 }
 
 fn is_due(world: &World, user: UserRef, delivery: &Delivery, now: Timestamp) -> bool {

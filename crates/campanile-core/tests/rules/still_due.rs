@@ -122,8 +122,7 @@ fn only_the_latest_of_several_changes_is_told() {
     let item = world.item(user(1), id).unwrap();
     let told = |index: usize| {
         let record = &scenario.log()[index];
-        let planned =
-            campanile_core::plan(&reach, Some(&item), record.position, &record.fact.event);
+        let planned = campanile_core::plan(&world.state(user(1), &record.fact.event), record);
         let now = scenario.now();
         let due = planned
             .iter()

@@ -62,7 +62,7 @@ proptest! {
                 let event = &earlier.fact.event;
                 let reach = world.reach(user);
                 let item = event.item().and_then(|id| world.item(user, id));
-                for delivery in plan(&reach, item.as_deref(), earlier.position, event) {
+                for delivery in plan(&world.state(user, event), earlier) {
                     let now = Timestamp::from_millis(now);
                     let _ = still_due(&reach, item.as_deref(), &delivery, now);
                 }

@@ -152,7 +152,7 @@ impl Deliverer {
 
     fn plan(&mut self, partition: Partition, event: &Arc<Recorded>) {
         let Some(intake) = self.partitions.get_mut(&partition) else { return };
-        let (user, offset) = (event.fact.user, event.position.offset);
+        let offset = event.position.offset;
         intake.view.fold(event);
         if let Event::EndpointRetired { endpoint, registration: Some(registration), .. } =
             &event.fact.event
@@ -163,9 +163,7 @@ impl Deliverer {
             intake.tracker.read(offset, 0);
             return;
         }
-        let item = event.fact.event.item().and_then(|id| intake.view.item(user, id));
-        let reach = intake.view.reach(user);
-        let mut deliveries = plan(reach, item, event.position, &event.fact.event);
+        let mut deliveries = plan(&intake.view.state(event), event);
         deliveries.retain(|delivery| delivery.platform == self.parts.config.platform);
         let early = self.parts.planted.has(Bug::CommitBeforeSettled);
         intake.tracker.read(offset, if early { 0 } else { deliveries.len() });

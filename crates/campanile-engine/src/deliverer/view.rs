@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use campanile_core::port::{Piece, PieceKey, Views};
 use campanile_core::{
-    AgendaEntry, Due, Event, Item, NotificationId, Offset, Platform, Reach, Recorded, UserRef,
-    touches,
+    AgendaEntry, Due, Event, Item, NotificationId, Offset, Platform, Reach, Recorded, State,
+    UserRef, touches,
 };
 
 use crate::pieces::Pieces;
@@ -74,7 +74,8 @@ impl View {
     /// Takes what the projection answered for `keys`, and folds the held events on top.
     pub(crate) fn load(&mut self, keys: &[PieceKey], views: Views) {
         let users: BTreeSet<UserRef> = keys.iter().map(PieceKey::user).collect();
-        keys.iter().zip(views.pieces).for_each(|(key, piece)| self.pieces.put(*key, piece));
+        let (read, as_of) = (keys.iter().zip(views.pieces), views.checkpoint);
+        read.for_each(|(key, piece)| self.pieces.put(*key, piece, as_of));
         while self.held.front().is_some_and(|event| event.position.offset < views.checkpoint) {
             self.held.pop_front();
         }
@@ -96,6 +97,12 @@ impl View {
             let first = self.held.front().map(|event| event.position.offset);
             self.held_from = first.unwrap_or(self.held_from);
         }
+    }
+
+    /// What an event touches.
+    pub(crate) fn state(&self, event: &Recorded) -> State {
+        let keys = touches(event.fact.user, &event.fact.event);
+        State::from_pieces(keys.iter().filter_map(|key| self.pieces.get(key).cloned()))
     }
 
     /// The user's endpoints.

@@ -196,7 +196,7 @@ impl Gateway {
 fn fold(pieces: &mut Pieces, recorded: &Recorded) -> (Option<PostVerdict>, bool) {
     for key in touches(recorded.fact.user, &recorded.fact.event) {
         if !pieces.is_known(&key) {
-            pieces.put(key, None);
+            pieces.put(key, None, Offset(0));
         }
     }
     let (changes, _) = pieces.fold(recorded);

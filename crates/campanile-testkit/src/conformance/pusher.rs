@@ -13,8 +13,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use campanile_core::port::{Push, PushBody, Pusher, RouteDown, Slot, SyncState};
 use campanile_core::{
-    Address, Content, DeliveryId, EndpointId, HoldReason, NotificationId, Outcome, Priority, Route,
-    Timestamp, UserAction, Visual,
+    Address, Content, DeliveryId, EndpointId, HoldReason, NotificationId, Offset, Outcome,
+    Priority, Route, Timestamp, UserAction, Visual,
 };
 
 use super::soon;
@@ -114,12 +114,12 @@ fn silent(open: &impl OpenPusher, name: &str) -> Push {
 }
 
 fn addressed(open: &impl OpenPusher, id: NotificationId, body: PushBody, revision: u32) -> Push {
-    let endpoint = EndpointId::from_bytes([1; 16]);
+    let (endpoint, cause) = (EndpointId::from_bytes([1; 16]), Offset(revision.into()));
     Push {
-        delivery: DeliveryId::of_revision(id, revision, endpoint),
+        delivery: DeliveryId::new(id, cause, endpoint),
         address: open.address(),
         item: id,
-        sequence: u64::from(revision),
+        sequence: cause.0,
         priority: Priority::High,
         // The year 2100: never, whatever clock the adapter has.
         expires_at: Timestamp::from_millis(4_102_444_800_000),

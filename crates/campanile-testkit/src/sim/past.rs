@@ -20,10 +20,6 @@ const ALL: ReadLimit = ReadLimit { records: usize::MAX, bytes: usize::MAX };
 /// A state, and the offset of the event that made it.
 type State<T> = (Offset, Arc<T>);
 
-/// Names a delivery, and its event: an item that was forgotten counts its revisions anew, and so
-/// comes to the same ids again.
-pub(crate) type Key = (DeliveryId, Offset);
-
 /// A delivery that an event called for.
 #[derive(Clone, Debug)]
 pub(crate) struct Planned {
@@ -37,12 +33,12 @@ pub(crate) struct Planned {
 pub(crate) struct Past {
     pub(crate) events: BTreeMap<(Partition, Offset), Recorded>,
     pub(crate) verdicts: BTreeMap<(Partition, Offset), PostVerdict>,
-    pub(crate) planned: BTreeMap<Key, Planned>,
+    pub(crate) planned: BTreeMap<DeliveryId, Planned>,
     pub(crate) receipts: Vec<(Partition, Offset, Receipt)>,
     /// Where parked deliveries came due, by delivery.
-    pub(crate) came_due: BTreeMap<Key, Vec<Offset>>,
+    pub(crate) came_due: BTreeMap<DeliveryId, Vec<Offset>>,
     /// The deliveries that were parked at least once.
-    pub(crate) parked: BTreeSet<Key>,
+    pub(crate) parked: BTreeSet<DeliveryId>,
     /// Every state an item was in, by the offset of the event that made it.
     items: BTreeMap<(UserRef, NotificationId), Vec<State<Item>>>,
     reaches: BTreeMap<UserRef, Vec<State<Reach>>>,
@@ -111,17 +107,16 @@ impl Past {
         }
         match event {
             Event::CameDue(AgendaEntry { due: Due::Retry(parked), .. }) => {
-                let key = (parked.delivery, parked.cause);
-                self.came_due.entry(key).or_default().push(at);
+                self.came_due.entry(parked.delivery).or_default().push(at);
             }
             Event::DeliveriesParked(parked) => {
-                self.parked.extend(parked.deliveries.iter().map(|it| (it.delivery, it.cause)));
+                self.parked.extend(parked.deliveries.iter().map(|it| it.delivery));
             }
             _ => {
-                let planned = plan(&reach, item.as_deref(), recorded.position, event);
+                let planned = plan(&self.world.state(user, event), &recorded);
                 for delivery in planned {
-                    let key = (delivery.id, delivery.cause);
-                    self.planned.insert(key, Planned { user, delivery, partition });
+                    let planned = Planned { user, delivery, partition };
+                    self.planned.insert(planned.delivery.id, planned);
                 }
             }
         }

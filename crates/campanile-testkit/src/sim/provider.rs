@@ -21,7 +21,6 @@ use super::faults::Fault;
 use super::fuse::Fuse;
 use super::held;
 use super::log::Logs;
-use super::past::Key;
 use super::stage::Stage;
 
 /// How long a client waits for an answer.
@@ -54,16 +53,10 @@ pub(crate) struct Attempt {
     pub(crate) seen: Option<Offset>,
 }
 
-impl Attempt {
-    pub(crate) const fn key(&self) -> Key {
-        (self.delivery, self.cause)
-    }
-}
-
 /// What a device shows of an item.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shown {
-    pub(crate) key: Key,
+    pub(crate) delivery: DeliveryId,
 }
 
 /// The provider. Clones are the same one.
@@ -169,8 +162,7 @@ impl Provider {
         let screen = state.screens.entry(device).or_default();
         match &push.body {
             PushBody::Show { .. } => {
-                let key = (push.delivery, Offset(push.sequence));
-                screen.insert(push.item, Shown { key });
+                screen.insert(push.item, Shown { delivery: push.delivery });
             }
             PushBody::Sync(sync) if sync.clear => {
                 screen.remove(&push.item);

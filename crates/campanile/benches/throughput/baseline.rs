@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use campanile_core::port::{Clock, Push, PushBody, Pusher};
 use campanile_core::{
     Address, ApnsToken, AppId, Content, DeliveryId, EndpointId, Environment, NotificationId,
-    Outcome, Platform, Priority, Route, Tick, Timestamp, Visual,
+    Offset, Outcome, Platform, Priority, Route, Tick, Timestamp, Visual,
 };
 use campanile_push::apns::{ApnsConfig, ApnsKey, ApnsPusher, ApnsRoute};
 use campanile_push::{PoolConfig, Roots, Target};
@@ -95,7 +95,11 @@ fn push(number: usize) -> Push {
         environment: Environment::Production,
     };
     Push {
-        delivery: DeliveryId::of_revision(item, 1, EndpointId::from_bytes([endpoint as u8; 16])),
+        delivery: DeliveryId::new(
+            item,
+            Offset(number as u64),
+            EndpointId::from_bytes([endpoint as u8; 16]),
+        ),
         address: Arc::new(address),
         item,
         sequence: number as u64,

@@ -2,17 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use campanile_core::{Event, Item, Offset, Route, Timestamp, UserRef};
+use campanile_core::{DeliveryId, Event, Item, Offset, Route, Timestamp, UserRef};
 
-use crate::sim::past::{Key, Past, Planned};
+use crate::sim::past::{Past, Planned};
 use crate::sim::provider::Attempt;
 use crate::sim::roles::Ground;
 
 /// Attempts by delivery, in order of time.
-fn by_delivery(attempts: &[Attempt]) -> BTreeMap<Key, Vec<&Attempt>> {
+fn by_delivery(attempts: &[Attempt]) -> BTreeMap<DeliveryId, Vec<&Attempt>> {
     let mut found: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for attempt in attempts {
-        found.entry(attempt.key()).or_default().push(attempt);
+        found.entry(attempt.delivery).or_default().push(attempt);
     }
     found
 }
@@ -29,12 +29,12 @@ fn by_delivery(attempts: &[Attempt]) -> BTreeMap<Key, Vec<&Attempt>> {
 pub(super) fn in_order(ground: &Ground, past: &Past, attempts: &[Attempt]) {
     let troubled = ground.provider.troubled();
     let mut last: BTreeMap<(UserRef, Route), &Attempt> = BTreeMap::new();
-    let mut met: BTreeSet<Key> = BTreeSet::new();
+    let mut met: BTreeSet<DeliveryId> = BTreeSet::new();
     for attempt in attempts {
-        if !met.insert(attempt.key()) {
+        if !met.insert(attempt.delivery) {
             continue;
         }
-        let Some(planned) = past.planned.get(&attempt.key()) else { continue };
+        let Some(planned) = past.planned.get(&attempt.delivery) else { continue };
         if troubled.get(&attempt.route).is_some_and(|since| *since <= attempt.started) {
             continue;
         }
@@ -42,7 +42,7 @@ pub(super) fn in_order(ground: &Ground, past: &Past, attempts: &[Attempt]) {
         let late = last.get(&key).filter(|before| before.cause > attempt.cause);
         match late {
             Some(before) => {
-                let waited = past.parked.contains(&attempt.key())
+                let waited = past.parked.contains(&attempt.delivery)
                     || lane_was_busy(past, attempts, planned, attempt)
                     || (attempt.latest > attempt.at && seemed_over(past, planned, attempt.latest));
                 if !waited {
@@ -76,7 +76,7 @@ fn seemed_over(past: &Past, planned: &Planned, latest: Timestamp) -> bool {
 /// Whether another delivery of the same item to the same endpoint was under way before.
 fn lane_was_busy(past: &Past, attempts: &[Attempt], planned: &Planned, late: &Attempt) -> bool {
     attempts.iter().take_while(|it| it.started <= late.started).any(|other| {
-        let same_lane = past.planned.get(&other.key()).is_some_and(|it| {
+        let same_lane = past.planned.get(&other.delivery).is_some_and(|it| {
             it.delivery.item == planned.delivery.item
                 && it.delivery.endpoint == planned.delivery.endpoint
         });
@@ -88,7 +88,8 @@ fn lane_was_busy(past: &Past, attempts: &[Attempt], planned: &Planned, late: &At
 /// before it and is not the one the change was made on.
 pub(super) fn called_for(ground: &Ground, past: &Past, attempts: &[Attempt]) {
     for attempt in attempts {
-        if !past.planned.contains_key(&attempt.key()) {
+        let planned = past.planned.get(&attempt.delivery);
+        if planned.is_none_or(|planned| planned.delivery.cause != attempt.cause) {
             let (delivery, cause) = (attempt.delivery, attempt.cause);
             let what = format!("{delivery} of {}/{cause} is not called for", attempt.partition);
             ground.stage.broken("G4", what);
@@ -101,8 +102,7 @@ pub(super) fn called_for(ground: &Ground, past: &Past, attempts: &[Attempt]) {
 /// was parked twice because of one comes due twice. And never once the progress that is stored
 /// says that it is finished.
 pub(super) fn repeated_for_a_reason(ground: &Ground, past: &Past, attempts: &[Attempt]) {
-    for (key, attempts) in by_delivery(attempts) {
-        let (delivery, _) = key;
+    for (delivery, attempts) in by_delivery(attempts) {
         let accepted = attempts.iter().find(|it| it.is_accepted);
         for attempt in &attempts {
             let again = accepted.filter(|first| first.started < attempt.started);
@@ -113,7 +113,7 @@ pub(super) fn repeated_for_a_reason(ground: &Ground, past: &Past, attempts: &[At
                     ground.stage.broken("G4", format!("{delivery} was repeated for no reason"));
                 }
             }
-            let due = past.came_due.get(&key).into_iter().flatten();
+            let due = past.came_due.get(&delivery).into_iter().flatten();
             let mut records = due.copied().chain([attempt.cause]);
             let progress = attempt.progress.as_ref();
             let is_over = progress.is_some_and(|it| records.all(|at| it.is_finished(at)));
@@ -139,7 +139,7 @@ pub(super) fn not_past_the_end(ground: &Ground, attempts: &[Attempt]) {
 /// worker sent before: whoever sent for an event has folded all before it.
 pub(super) fn not_after_what_is_known(ground: &Ground, past: &Past, attempts: &[Attempt]) {
     for attempt in attempts {
-        let Some(planned) = past.planned.get(&attempt.key()) else { continue };
+        let Some(planned) = past.planned.get(&attempt.delivery) else { continue };
         let (user, endpoint) = (planned.user, planned.delivery.endpoint);
         let is_consumed = |at: Offset| {
             attempt.progress.as_ref().is_some_and(|it| it.is_finished(at))

@@ -3,31 +3,30 @@
 use std::collections::BTreeMap;
 
 use campanile_core::port::{PieceKey, RecordRef, Stream};
-use campanile_core::{End, Event, Suppression};
+use campanile_core::{DeliveryId, DeliveryKind, End, Event, Suppression};
 use campanile_engine::edge::Target;
 use campanile_engine::gateway::TimelineEntry;
 
 use crate::sim::clients::Clients;
 use crate::sim::director::Skipped;
-use crate::sim::past::{Key, Past, Planned};
+use crate::sim::past::{Past, Planned};
 use crate::sim::roles::Ground;
 
 /// Every delivery that an event calls for ended, one way or the other, with a receipt.
 ///
 /// A worker plans with the state it has, which may be newer than the event: if the endpoint went
-/// away, or the item was forgotten, there is nothing to plan. And what came while the group's
-/// positions were lost is nobody's business any more.
+/// away, or a change is of an item that was forgotten, there is nothing to plan. And what came
+/// while the group's positions were lost is nobody's business any more.
 pub(super) fn settled(ground: &Ground, past: &Past, skipped: &[Skipped]) {
-    let mut ends: BTreeMap<Key, usize> = BTreeMap::new();
+    let mut ends: BTreeMap<DeliveryId, usize> = BTreeMap::new();
     for (_, _, receipt) in &past.receipts {
         for settled in &receipt.settled {
-            *ends.entry((settled.delivery, receipt.cause)).or_default() += 1;
+            *ends.entry(settled.delivery).or_default() += 1;
             ground.stage.reach(name_of(&settled.end));
         }
     }
-    for (key, planned) in &past.planned {
-        let (id, _) = key;
-        let missing = !ends.contains_key(key);
+    for (id, planned) in &past.planned {
+        let missing = !ends.contains_key(id);
         if missing && !is_excused(past, planned, skipped) {
             let cause = planned.delivery.cause;
             let what = format!("{id} of {}/{cause} has no outcome", planned.partition);
@@ -60,7 +59,7 @@ pub(super) fn was_skipped(past: &Past, planned: &Planned, skipped: &[Skipped]) -
         it.covers(planned.partition, delivery.cause)
             || past
                 .came_due
-                .get(&(delivery.id, delivery.cause))
+                .get(&delivery.id)
                 .is_some_and(|due| due.iter().any(|at| it.covers(planned.partition, *at)))
     })
 }
@@ -74,20 +73,20 @@ fn is_excused(past: &Past, planned: &Planned, skipped: &[Skipped]) -> bool {
     let end = past.events.values().map(|it| it.time).max().unwrap_or_default();
     let states = past.states(user, delivery.item);
     let forgotten = states.iter().any(|(_, item)| item.keep_until() < end);
-    was_skipped(past, planned, skipped) || endpoint_went || forgotten
+    let unknown = forgotten && delivery.kind == DeliveryKind::Sync;
+    was_skipped(past, planned, skipped) || endpoint_went || unknown
 }
 
 /// A delivery ends once; more than once only if something was repeated. And it was called for, or
 /// nothing was sent for it: to a worker whose state is newer than an event, a change that had no
 /// effect looks like one that is superseded.
 pub(super) fn told_once(ground: &Ground, past: &Past) {
-    let mut ends: BTreeMap<Key, usize> = BTreeMap::new();
+    let mut ends: BTreeMap<DeliveryId, usize> = BTreeMap::new();
     for (_, _, receipt) in &past.receipts {
         for settled in &receipt.settled {
-            let key = (settled.delivery, receipt.cause);
-            *ends.entry(key).or_default() += 1;
+            *ends.entry(settled.delivery).or_default() += 1;
             let is_sent = !matches!(settled.end, End::Suppressed(_));
-            if is_sent && !past.planned.contains_key(&key) {
+            if is_sent && !past.planned.contains_key(&settled.delivery) {
                 let what = format!("{} ended and was never called for", settled.delivery);
                 ground.stage.broken("G4", what);
             }
@@ -95,7 +94,7 @@ pub(super) fn told_once(ground: &Ground, past: &Past) {
     }
     let (start, end) = (campanile_core::Tick::default(), campanile_core::Tick::NEVER);
     let undisturbed = !ground.stage.was_disturbed(start, end);
-    for ((delivery, _), count) in ends {
+    for (delivery, count) in ends {
         if count > 1 && undisturbed {
             ground.stage.broken("G4", format!("{delivery} ended {count} times"));
         }

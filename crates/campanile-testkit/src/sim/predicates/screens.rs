@@ -40,7 +40,7 @@ pub(super) fn agree(ground: &Ground, clients: &Clients, past: &Past, skipped: &[
 }
 
 fn is_wrong(past: &Past, item: &Item, shown: Shown) -> Option<&'static str> {
-    let planned = past.planned.get(&shown.key)?;
+    let planned = past.planned.get(&shown.delivery)?;
     let DeliveryKind::Show { revision } = planned.delivery.kind else { return None };
     // What is not one of the item's revisions was shown before the item was forgotten, long after
     // its end, and began anew.
