@@ -6,6 +6,7 @@
 //! can point a push client at it.
 //!
 //! - [`apns`]: Apple Push Notification service.
+//! - [`fcm`]: Firebase Cloud Messaging.
 //! - [`Clock`]: where a simulator reads the time from, so that a test can move it.
 //!
 //! Passing here does not prove real credentials, undocumented limits, throttling, or what a
@@ -13,6 +14,8 @@
 
 pub mod apns;
 mod clock;
+pub mod fcm;
+mod pem;
 mod random;
 mod service;
 

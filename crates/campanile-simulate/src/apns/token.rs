@@ -10,8 +10,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 
 use super::environment::Environment;
-use super::key::{KeyError, ProviderKey, der_of_pem};
+use super::key::{KeyError, ProviderKey};
 use super::reason::Reason;
+use crate::pem::der_of_pem;
 
 /// A token older than this, in seconds, is expired; one from further ahead is not valid yet.
 pub(crate) const MAX_AGE_S: u64 = 3600;

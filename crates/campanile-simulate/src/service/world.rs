@@ -18,15 +18,17 @@ pub struct World<S: Service> {
     pub(crate) totals: Totals,
 }
 
-/// Counts of requests. A request is in exactly one of `accepted`, `rejected`, `refused`, `lost`
+/// Counts of requests. A request is in exactly one of `accepted`, `signed_in`, `rejected`, `refused`, `lost`
 /// once it is dealt with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Streams opened by clients, without those opened after a GOAWAY.
     pub requests: u64,
-    /// Pushes accepted for their device, whatever the client heard of it; and sign-ins.
+    /// Pushes accepted for their device, whatever the client heard of it.
     pub accepted: u64,
-    /// Pushes answered with a status other than 200, scripted ones included.
+    /// Senders that signed in by a request of its own.
+    pub signed_in: u64,
+    /// Requests answered with a status other than 200, scripted ones included.
     pub rejected: u64,
     /// Streams reset with `REFUSED_STREAM` for exceeding the stream limit.
     pub refused: u64,
