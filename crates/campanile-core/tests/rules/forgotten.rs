@@ -1,11 +1,15 @@
-//! What a worker far behind makes of a post whose item the projection has forgotten since.
+//! What a worker makes of an event about an item that the projection has forgotten.
 
 use std::time::Duration;
 
 use campanile_core::Suppression::{Expired, Superseded};
-use campanile_core::{Delivery, DeliveryKind, Suppression, Timestamp, plan, still_due};
+use campanile_core::{
+    AgendaEntry, Delivery, DeliveryKind, Due, Event, ParkedDelivery, Suppression, Timestamp, plan,
+    still_due,
+};
 use campanile_testkit::scenario::{Scenario, Step, dismissed, given, posted, registered};
-use campanile_testkit::vocabulary::{item, phone, user};
+use campanile_testkit::strategy::recorded;
+use campanile_testkit::vocabulary::{START, item, phone, user};
 use campanile_testkit::world::World;
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -92,4 +96,29 @@ fn a_repetition_calls_for_nothing_while_its_item_is_known() {
     // The request is forgotten, the item is not.
     state.request = None;
     assert_eq!(plan(&state, record), []);
+}
+
+#[test]
+fn a_parked_delivery_of_a_forgotten_item_ends_as_expired() {
+    let scenario = given([registered(phone(1)), brief(posted("a"))]);
+    let first = &scenario.log()[1];
+    let known = World::of(scenario.log()).state(user(1), &first.fact.event);
+    let planned = plan(&known, first);
+    let [delivery] = planned.as_slice() else { panic!("{planned:?}") };
+    let parked = ParkedDelivery {
+        delivery: delivery.id,
+        item: delivery.item,
+        cause: delivery.cause,
+        endpoint: delivery.endpoint,
+        platform: delivery.platform,
+        kind: delivery.kind,
+        attempts: 3,
+    };
+    let due = Event::CameDue(AgendaEntry { at: START, due: Due::Retry(parked) });
+    let due = recorded(3, START.after(3 * DAY), user(1), due);
+    let forgotten = after(&scenario, 3 * DAY).state(user(1), &due.fact.event);
+    let again = plan(&forgotten, &due);
+    assert_eq!(again, [Delivery { attempts: 3, ..delivery.clone() }]);
+    let due = still_due(&forgotten.reach, forgotten.item.as_deref(), delivery, START);
+    assert_eq!(due.map(|_| ()), Err(Expired));
 }

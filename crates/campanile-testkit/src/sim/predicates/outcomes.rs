@@ -15,8 +15,8 @@ use crate::sim::roles::Ground;
 /// Every delivery that an event calls for ended, one way or the other, with a receipt.
 ///
 /// A worker plans with the state it has, which may be newer than the event: if the endpoint went
-/// away, or a change is of an item that was forgotten, there is nothing to plan. And what came
-/// while the group's positions were lost is nobody's business any more.
+/// away, or a change is of an item that was forgotten, there is nothing to plan, unless it was
+/// planned before and parked. And what came while the group's positions were lost is nobody's business any more.
 pub(super) fn settled(ground: &Ground, past: &Past, skipped: &[Skipped]) {
     let mut ends: BTreeMap<DeliveryId, usize> = BTreeMap::new();
     for (_, _, receipt) in &past.receipts {
@@ -73,7 +73,8 @@ fn is_excused(past: &Past, planned: &Planned, skipped: &[Skipped]) -> bool {
     let end = past.events.values().map(|it| it.time).max().unwrap_or_default();
     let states = past.states(user, delivery.item);
     let forgotten = states.iter().any(|(_, item)| item.keep_until() < end);
-    let unknown = forgotten && delivery.kind == DeliveryKind::Sync;
+    let is_first = !past.parked.contains(&delivery.id);
+    let unknown = forgotten && is_first && delivery.kind == DeliveryKind::Sync;
     was_skipped(past, planned, skipped) || endpoint_went || unknown
 }
 
