@@ -78,16 +78,16 @@ mod tests {
     #[test]
     fn what_is_typed_finds_the_program() {
         let table = [
-            ("", "/work", "campanile"),
-            ("campanile", "/work", "campanile"),
-            ("target/release/campanile", "/work", "./target/release/campanile"),
-            ("./campanile", "/work", "./campanile"),
-            ("../bin/campanile", "/work", "../bin/campanile"),
-            ("/work/target/debug/campanile", "/work", "./target/debug/campanile"),
-            ("/usr/bin/campanile", "/work", "/usr/bin/campanile"),
-            ("/workshop/campanile", "/work", "/workshop/campanile"),
-            ("my tower/campanile", "/work", "'./my tower/campanile'"),
-            ("/it's/campanile", "/work", "'/it'\\''s/campanile'"),
+            ("", "/tower", "campanile"),
+            ("campanile", "/tower", "campanile"),
+            ("target/release/campanile", "/tower", "./target/release/campanile"),
+            ("./campanile", "/tower", "./campanile"),
+            ("../bin/campanile", "/tower", "../bin/campanile"),
+            ("/tower/target/debug/campanile", "/tower", "./target/debug/campanile"),
+            ("/usr/bin/campanile", "/tower", "/usr/bin/campanile"),
+            ("/towers/campanile", "/tower", "/workshop/campanile"),
+            ("my tower/campanile", "/tower", "'./my tower/campanile'"),
+            ("/it's/campanile", "/tower", "'/it'\\''s/campanile'"),
         ];
         for (started_as, directory, expected) in table {
             let typed = typed(OsStr::new(started_as), Some(Path::new(directory)));
