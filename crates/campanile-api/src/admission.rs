@@ -1,6 +1,7 @@
 //! What every call passes on its way in and out: a request id, room, a deadline, and statuses in
 //! our words.
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
@@ -8,6 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use campanile_core::AppId;
 use campanile_core::port::Entropy;
 use campanile_engine::tasks;
 use futures::future::{Either, select};
@@ -28,11 +30,16 @@ const TIMEOUT: &str = "grpc-timeout";
 /// earlier, so that a caller reads DEADLINE_EXCEEDED.
 const SOONER: Duration = Duration::from_millis(5);
 
+/// The tenants that a server knows.
+pub(crate) type Apps = Arc<BTreeSet<AppId>>;
+
 /// An admitted call. Whoever streams an answer keeps it until the end of the stream: it is the
 /// call's place among those that may run at once.
 #[derive(Clone, Debug)]
 pub(crate) struct Admitted {
     pub(crate) request_id: Arc<str>,
+    /// The tenants it may be for.
+    pub(crate) apps: Apps,
     _place: Arc<OwnedSemaphorePermit>,
 }
 
@@ -41,21 +48,22 @@ pub(crate) struct Admitted {
 pub(crate) struct Admission<S> {
     inner: S,
     entropy: Arc<dyn Entropy>,
+    apps: Apps,
     room: Arc<Semaphore>,
 }
 
 impl<S> Admission<S> {
-    /// Lets `calls` calls run at once.
-    pub(crate) fn new(inner: S, entropy: Arc<dyn Entropy>, calls: usize) -> Self {
+    /// Lets `calls` calls for `apps` run at once.
+    pub(crate) fn new(inner: S, entropy: Arc<dyn Entropy>, apps: Apps, calls: usize) -> Self {
         let room = Arc::new(Semaphore::new(calls.min(Semaphore::MAX_PERMITS)));
-        Self { inner, entropy, room }
+        Self { inner, entropy, apps, room }
     }
 
     fn admit(&self, headers: &HeaderMap, id: &HeaderValue) -> Result<Admitted, Answer> {
         let place = self.room.clone().try_acquire_owned().map_err(|_| Answer::overloaded())?;
         let request_id = String::from_utf8_lossy(id.as_bytes()).into();
         deadline(headers)?;
-        Ok(Admitted { request_id, _place: Arc::new(place) })
+        Ok(Admitted { request_id, apps: self.apps.clone(), _place: Arc::new(place) })
     }
 }
 
@@ -169,6 +177,17 @@ fn deadline(headers: &HeaderMap) -> Result<Option<Duration>, Answer> {
     });
     let reason = "must be up to eight digits and one of H M S m u n";
     parsed.map(Some).ok_or_else(|| Answer::invalid(TIMEOUT, reason))
+}
+
+#[cfg(test)]
+impl Admitted {
+    /// A call that was admitted to a server with these tenants.
+    pub(crate) fn to(apps: &[&str]) -> Self {
+        let apps = apps.iter().filter_map(|app| AppId::new(app).ok()).collect();
+        let place = Arc::new(Semaphore::new(1)).try_acquire_owned();
+        let _place = Arc::new(place.expect("there is room for one"));
+        Self { request_id: "test".into(), apps: Arc::new(apps), _place }
+    }
 }
 
 #[cfg(test)]

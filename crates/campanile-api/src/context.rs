@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use campanile_core::AppId;
 use campanile_engine::RequestContext;
 use campanile_proto::convert;
 use tonic::Request;
@@ -16,10 +15,9 @@ const TRACEPARENT: &str = "traceparent";
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
     peer: Arc<str>,
-    request_id: Arc<str>,
     trace: Option<Arc<str>>,
-    /// Keeps the call's place as long as its answer streams.
-    _admitted: Option<Admitted>,
+    /// Also keeps the call's place as long as its answer streams.
+    admitted: Option<Admitted>,
 }
 
 impl Caller {
@@ -30,20 +28,18 @@ impl Caller {
         let trace = request.metadata().get(TRACEPARENT).and_then(|value| value.to_str().ok());
         Self {
             peer: peer.into(),
-            request_id: admitted.as_ref().map_or("none".into(), |it| it.request_id.clone()),
             trace: trace.filter(|trace| is_traceparent(trace)).map(Arc::from),
-            _admitted: admitted,
+            admitted,
         }
     }
 
-    /// The context of a request for `app`.
+    /// The context of a request for `app`, if the server knows it. Whoever is to authenticate
+    /// narrows it to the apps of the caller.
     pub(crate) fn context(&self, app: &str) -> Result<RequestContext, Answer> {
-        Ok(self.context_of(convert::app(app)?))
-    }
-
-    fn context_of(&self, app: AppId) -> RequestContext {
-        let (caller, request_id) = (self.peer.clone(), self.request_id.clone());
-        RequestContext { app, caller, request_id, trace: self.trace.clone() }
+        let app = convert::app(app)?;
+        let admitted = self.admitted.as_ref().filter(|it| it.apps.contains(&app));
+        let request_id = admitted.ok_or_else(Answer::unknown_app)?.request_id.clone();
+        Ok(RequestContext { app, caller: self.peer.clone(), request_id, trace: self.trace.clone() })
     }
 }
 
@@ -76,10 +72,13 @@ mod tests {
     fn the_context_has_what_the_headers_say() {
         let mut request = Request::new(());
         request.metadata_mut().insert(TRACEPARENT, TRACE.parse().unwrap());
+        request.extensions_mut().insert(Admitted::to(&["shop"]));
         let found = context(&request, "shop").unwrap();
         assert_eq!(found.app.as_str(), "shop");
         assert_eq!(found.trace.as_deref(), Some(TRACE));
+        assert_eq!(context(&request, "bank").unwrap_err(), Answer::unknown_app());
         assert!(context(&request, "No App").is_err());
+        assert!(context(&Request::new(()), "shop").is_err(), "a call that was not admitted");
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! Putting the services together and serving them, with every limit said.
 
+use std::collections::BTreeSet;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use campanile_core::AppId;
 use campanile_core::port::Entropy;
 use campanile_engine::gateway::Gateway;
 use campanile_engine::ingest::Ingest;
@@ -84,6 +86,8 @@ pub struct Services {
     pub ingest: Option<Arc<Ingest>>,
     /// For `Endpoints`, `Inbox` and `History`.
     pub gateway: Option<Arc<Gateway>>,
+    /// The tenants; a request for another one is answered NOT_FOUND.
+    pub apps: Arc<BTreeSet<AppId>>,
     /// For request ids.
     pub entropy: Arc<dyn Entropy>,
 }
@@ -128,7 +132,8 @@ pub async fn serve(
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
     routes.add_service(reflection.build_v1()?);
     let names = add_services(&mut routes, &config, &services, &shutdown);
-    let routes = Admission::new(routes.routes().prepare(), services.entropy, config.calls);
+    let Services { apps, entropy, .. } = services;
+    let routes = Admission::new(routes.routes().prepare(), entropy, apps, config.calls);
 
     report(&reporter, &names, true).await;
     let connections = Box::pin(accept(listener, config.connections));
@@ -214,6 +219,8 @@ async fn report(reporter: &HealthReporter, names: &[&'static str], serving: bool
 impl std::fmt::Debug for Services {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (ingest, gateway) = (self.ingest.is_some(), self.gateway.is_some());
-        f.debug_struct("Services").field("ingest", &ingest).field("gateway", &gateway).finish()
+        let mut services = f.debug_struct("Services");
+        services.field("ingest", &ingest).field("gateway", &gateway).field("apps", &self.apps);
+        services.finish_non_exhaustive()
     }
 }

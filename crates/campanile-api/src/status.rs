@@ -47,6 +47,11 @@ impl Answer {
         Self::new(Code::InvalidArgument, "INVALID", reason).of(field)
     }
 
+    /// The request is for a tenant that there is not.
+    pub(crate) fn unknown_app() -> Self {
+        Self::new(Code::NotFound, "NOT_FOUND", "is not configured on this server").of("app")
+    }
+
     /// The engine said nothing of a part of the request.
     pub(crate) fn unanswered() -> Self {
         campanile_engine::Error::Bug { reason: "no answer".to_owned() }.into()

@@ -15,10 +15,11 @@ use campanile_api::ClientError;
 use campanile_proto::rpc::{BadRequest, ErrorInfo};
 use campanile_proto::v1;
 use prost::Message;
+use prost_types::FileDescriptorSet;
 use tonic::Code;
 
 use tower::raw::{Raw, frame, framed};
-use tower::{APP, Tower, USER, apns, list, publish, register, titled, unsid, user};
+use tower::{APP, OTHER_APP, Tower, USER, apns, list, publish, register, titled, unsid, user};
 
 const PUBLISH: &str = "/campanile.v1.Notifications/Publish";
 
@@ -140,8 +141,28 @@ async fn notifications_that_break_the_rules() {
     }
     let nothing = v1::PublishRequest { app: APP.into(), notification: None };
     invalid(tower.client.publish(nothing).await, "notification");
-    let nobody = v1::PublishRequest { app: "No App".into(), notification: Some(titled("x")) };
-    invalid(tower.client.publish(nobody).await, "app");
+}
+
+#[tokio::test]
+async fn calls_for_an_app_that_is_none_or_is_unknown() {
+    let tower = Tower::start().await;
+    let raw = Raw::connect(tower.address).await;
+    let apps = [
+        ("", Code::InvalidArgument),
+        ("No App", Code::InvalidArgument),
+        ("nobody", Code::NotFound),
+    ];
+    for method in methods() {
+        for (app, code) in apps {
+            // In every request the app is the first field, and it is looked at first.
+            let request = v1::WatchRequest { app: app.into(), ..Default::default() };
+            let body = frame(&request.encode_to_vec());
+            let answer = raw.call(&method, &[], body).await.unwrap();
+            assert_eq!(answer.code(), code, "{method} for {app:?}: {answer:?}");
+            let bad = answer.details().detail::<BadRequest>().unwrap();
+            assert_eq!(bad.field_violations[0].field, "app", "{method} for {app:?}");
+        }
+    }
 }
 
 #[tokio::test]
@@ -180,7 +201,8 @@ async fn endpoints_that_break_the_rules() {
     invalid(client.retire_endpoint(request).await, "endpoint");
 
     let mine = tower.register("phone").await.unsid;
-    let foreign = v1::RenewEndpointRequest { app: "bank".into(), unsid: mine, lease_seconds: None };
+    let foreign =
+        v1::RenewEndpointRequest { app: OTHER_APP.into(), unsid: mine, lease_seconds: None };
     invalid(client.renew_endpoint(foreign).await, "unsid");
     for more in 1..20 {
         tower.register(&format!("device-{more}")).await;
@@ -291,6 +313,20 @@ async fn errors_say_what_is_wrong_but_not_what_was_sent() {
     let bad = details.detail::<BadRequest>().unwrap();
     assert_eq!(bad.field_violations[0].field, "target.user_id");
     assert_eq!(details.detail::<ErrorInfo>().unwrap().reason, "INVALID");
+}
+
+/// The path of every method of the API.
+fn methods() -> Vec<String> {
+    let files = FileDescriptorSet::decode(campanile_proto::DESCRIPTORS).unwrap().file;
+    let services = files.iter().filter(|file| file.package() == "campanile.v1");
+    let services: Vec<_> = services.flat_map(|file| &file.service).collect();
+    let methods = services.iter().flat_map(|service| {
+        let path = |name| format!("/campanile.v1.{}/{name}", service.name());
+        service.method.iter().map(move |method| path(method.name()))
+    });
+    let methods: Vec<_> = methods.collect();
+    assert!(methods.contains(&PUBLISH.to_owned()), "{methods:?}");
+    methods
 }
 
 fn sync(cursor: &str) -> v1::SyncRequest {

@@ -38,7 +38,8 @@ async fn channel(tower: &Tower) -> Channel {
 }
 
 fn nothing() -> Services {
-    Services { ingest: None, gateway: None, entropy: Arc::new(SeededEntropy::new(1)) }
+    let entropy = Arc::new(SeededEntropy::new(1));
+    Services { ingest: None, gateway: None, apps: Arc::default(), entropy }
 }
 
 #[tokio::test]

@@ -114,7 +114,7 @@ impl Server {
         let roles: Vec<_> = config.serve.roles.iter().map(|role| role.name()).collect();
         tracing::info!(%address, roles = roles.join(","), "serving");
         if config.apps.is_empty() {
-            tracing::warn!("no app is configured, so nothing can be pushed");
+            tracing::warn!("no app is configured, so every request is refused");
         }
         Ok(server)
     }
@@ -192,6 +192,7 @@ impl Server {
         let services = Services {
             ingest: has(Role::Ingest).then(|| compose::ingest(edge.clone())),
             gateway: has(Role::Gateway).then(|| compose::gateway(edge)),
+            apps: Arc::new(config.apps.keys().cloned().collect()),
             entropy: self.parts.entropy.clone(),
         };
         let limits = ServerConfig {

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use campanile_api::{Client, ServeError, ServerConfig, Services, serve};
 use campanile_core::port::{EventLog, GroupName, LogAdmin, Projection, StartAt, Stream};
-use campanile_core::{Generation, LogIdentity, Timestamp};
+use campanile_core::{AppId, Generation, LogIdentity, Timestamp};
 use campanile_engine::edge::{Edge, Names};
 use campanile_engine::gateway::Gateway;
 use campanile_engine::ingest::Ingest;
@@ -32,6 +32,7 @@ use campanile_testkit::memory::{ManualClock, MemoryLog, MemoryProjection, Seeded
 use tokio::net::TcpListener;
 
 pub(crate) const APP: &str = "shop";
+pub(crate) const OTHER_APP: &str = "bank";
 pub(crate) const USER: &str = "ada@example.org";
 pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -84,6 +85,7 @@ impl Tower {
         let services = Services {
             ingest: Some(Arc::new(Ingest::new(edge.clone(), Vec::new(), Planted::default()))),
             gateway: Some(Arc::new(Gateway::new(edge))),
+            apps: Arc::new([APP, OTHER_APP].map(|app| AppId::new(app).unwrap()).into()),
             entropy,
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

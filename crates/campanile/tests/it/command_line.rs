@@ -5,7 +5,7 @@ use std::process::{Output, Stdio};
 use serde_json::Value;
 
 use crate::process::{SOON, campanile, data, now_ms, run, talk};
-use crate::tower::{TOPIC, Tower};
+use crate::tower::{INBOX_APP, TOPIC, Tower};
 
 /// Runs a client command against `server`; answers its JSON records.
 fn json(server: &str, args: &[&str]) -> Vec<Value> {
@@ -83,13 +83,30 @@ async fn a_notification_from_publish_to_state_at() {
 }
 
 #[tokio::test]
+async fn an_app_without_a_route_has_an_inbox() {
+    let tower = Tower::new();
+    let server = tower.start(None);
+    let at = server.address().await;
+    let alice = ["--app", INBOX_APP, "--user", "alice"];
+    json(&at, &[&["publish", "--title", "Letter"][..], &alice].concat());
+    let inbox = || json(&at, &[&["inbox"][..], &alice].concat());
+    let inbox = eventually("inbox", inbox, |inbox| !inbox.is_empty());
+    assert_eq!(inbox[0]["title"], "Letter");
+    let id = inbox[0]["notification_id"].as_str().unwrap();
+    let timeline = || json(&at, &[&["timeline", id][..], &alice].concat());
+    let timeline = eventually("timeline", timeline, |timeline| !timeline.is_empty());
+    assert_eq!(timeline.len(), 1, "nothing was to be delivered: {timeline:?}");
+}
+
+#[tokio::test]
 async fn failures_of_the_server_have_their_exit_codes() {
     let tower = Tower::new();
     let server = tower.start(None);
     let at = server.address().await;
     let id = "0".repeat(32);
     let long = "x".repeat(257);
-    let table: [(&[&str], i32, &str); 6] = [
+    let table: [(&[&str], i32, &str); 7] = [
+        (&["publish", "--app", "bank", "--user", "a", "--title", "t"], 1, "app: is not configured"),
         (&["publish", "--app", "No", "--user", "a", "--title", "t"], 65, "app"),
         (&["publish", "--app", "shop", "--user", "a b", "--title", "t"], 65, "target.user_id"),
         (&["publish", "--app", "shop", "--user", "a", "--title", &long], 65, "title"),

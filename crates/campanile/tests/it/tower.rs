@@ -9,6 +9,8 @@ use tempfile::TempDir;
 use crate::process::{SOON, Server, campanile};
 
 pub(crate) const APP: &str = "shop";
+/// An app without a route.
+pub(crate) const INBOX_APP: &str = "letters";
 pub(crate) const TOPIC: &str = "org.example.shop";
 const TEAM: &str = "TEAM000001";
 const KEY: &str = "KEY0000001";
@@ -35,6 +37,7 @@ impl Tower {
         let (address, data) = (self.apns.addr(), self.path("data"));
         format!(
             "[store]\ndirectory = {data:?}\npartitions = 8\n\
+             [[apps]]\nid = \"{INBOX_APP}\"\n\
              [[apps]]\nid = \"{APP}\"\n\
              [[apps.apns]]\ntopic = \"{TOPIC}\"\nteam_id = \"{TEAM}\"\nkey_id = \"{KEY}\"\n\
              key_file = \"key.p8\"\nca_file = \"ca.pem\"\naddress = \"{address}\"\n"
