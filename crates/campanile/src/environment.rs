@@ -85,7 +85,7 @@ mod tests {
             ("../bin/campanile", "/tower", "../bin/campanile"),
             ("/tower/target/debug/campanile", "/tower", "./target/debug/campanile"),
             ("/usr/bin/campanile", "/tower", "/usr/bin/campanile"),
-            ("/towers/campanile", "/tower", "/workshop/campanile"),
+            ("/towers/campanile", "/tower", "/towers/campanile"),
             ("my tower/campanile", "/tower", "'./my tower/campanile'"),
             ("/it's/campanile", "/tower", "'/it'\\''s/campanile'"),
         ];
