@@ -73,6 +73,8 @@ pub enum Outcome {
         status: u16,
         /// Its reason.
         reason: String,
+        /// How long it asks to be left alone.
+        retry_after: Option<Duration>,
     },
 }
 
@@ -222,7 +224,10 @@ pub fn judge(
             Verdict::HoldRoute(HoldReason::BadAddresses, now.after(policy.hold))
         }
         Outcome::AddressGone { .. } => Verdict::RetireEndpoint(RetireReason::AddressGone),
-        Outcome::RouteRefused { hold, .. } => Verdict::HoldRoute(*hold, now.after(policy.hold)),
+        Outcome::RouteRefused { hold, retry_after, .. } => {
+            let asked = retry_after.unwrap_or_default().min(policy.longest_retry_after);
+            Verdict::HoldRoute(*hold, now.after(policy.hold.max(asked)))
+        }
         Outcome::Indefinite { .. } if attempt >= policy.attempts => Verdict::GiveUp,
         Outcome::Unprocessed { .. } | Outcome::CredentialStale { .. } if attempt == 1 => {
             Verdict::RetryAt(now)
@@ -263,6 +268,22 @@ mod tests {
 
     fn verdict(outcome: &Outcome, attempt: u32) -> Verdict {
         judge(outcome, attempt, NOW, 1.0, &RouteHealth::default(), &RetryPolicy::default())
+    }
+
+    #[test]
+    fn a_held_route_waits_as_long_as_it_was_asked_to() {
+        let held = |retry_after| {
+            let (hold, status, reason) = (HoldReason::Throttled, 429, "QUOTA_EXCEEDED".to_owned());
+            let outcome = Outcome::RouteRefused { hold, status, reason, retry_after };
+            let policy = RetryPolicy::default();
+            match judge(&outcome, 1, NOW, 1.0, &RouteHealth::default(), &policy) {
+                Verdict::HoldRoute(HoldReason::Throttled, until) => until.since(NOW).as_secs(),
+                verdict => panic!("{verdict:?}"),
+            }
+        };
+        let secs = |secs| Some(Duration::from_secs(secs));
+        assert_eq!([held(None), held(secs(5)), held(secs(300))], [60, 60, 300]);
+        assert_eq!(held(secs(1_000_000)), 3600, "cut");
     }
 
     fn unavailable(retry_after: Option<Duration>) -> Outcome {

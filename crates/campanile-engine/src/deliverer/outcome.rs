@@ -76,7 +76,8 @@ impl Deliverer {
         let reason = down.to_string();
         let outcome = match down {
             RouteDown::Held(hold) => {
-                Outcome::RouteRefused { hold: *hold, status: 0, reason: reason.clone() }
+                let (hold, reason) = (*hold, reason.clone());
+                Outcome::RouteRefused { hold, status: 0, reason, retry_after: None }
             }
             RouteDown::Unreachable { .. } => {
                 Outcome::Unavailable { status: 0, reason: reason.clone(), retry_after: None }

@@ -154,7 +154,7 @@ impl Line {
             Ok(newest) => room.authorization(newest, self.clock.tick(), SHORTEST_USE),
             Err(error) => {
                 let (hold, reason) = (HoldReason::Credential, error.to_string());
-                return Outcome::RouteRefused { hold, status: UNSENT, reason };
+                return Outcome::RouteRefused { hold, status: UNSENT, reason, retry_after: None };
             }
         };
         let (request, payload) = match request(push, &self.envelope, authorization.clone()) {

@@ -147,7 +147,8 @@ impl Refusal {
     }
 
     fn route_refused(self, hold: HoldReason) -> Outcome {
-        Outcome::RouteRefused { hold, status: self.status, reason: self.reason }
+        let Self { status, reason, retry_after, .. } = self;
+        Outcome::RouteRefused { hold, status, reason, retry_after }
     }
 
     fn throttled(self) -> Outcome {

@@ -179,7 +179,9 @@ impl Provider {
         let soon = random.millis(0, 120);
         if stage.is_open(Fault::CredentialRefused) {
             let hold = HoldReason::Credential;
-            return (false, soon, Outcome::RouteRefused { hold, status: 403, reason: reason() });
+            let (status, reason) = (403, reason());
+            let refused = Outcome::RouteRefused { hold, status, reason, retry_after: None };
+            return (false, soon, refused);
         }
         let asked = [None, Some(2), Some(30), Some(900)];
         let retry_after = random.pick(&asked).copied().flatten().map(Duration::from_secs);
