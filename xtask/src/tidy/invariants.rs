@@ -1,8 +1,9 @@
-//! Each invariant of ARCHITECTURE.md names what enforces it, and that exists.
+//! Each guarantee and invariant of ARCHITECTURE.md names what enforces it, and that exists.
 //!
 //! An invariant is a paragraph which begins with `**I<number>` and says, after `Enforced by:`, in
 //! backticks, one or more of: a path of the repository, a test function (`name` or `a::b::name`),
-//! or a tidy rule (`tidy:<rule>`).
+//! or a tidy rule (`tidy:<rule>`). A guarantee is a row of a table which begins with
+//! `| **G<number>` and says so anywhere in the row.
 
 use std::collections::BTreeSet;
 
@@ -84,16 +85,21 @@ fn parse(text: &str) -> Vec<Invariant> {
 }
 
 fn invariant_name(line: &str) -> Option<String> {
-    let number = line.trim_start_matches([' ', '-', '*', '|']).strip_prefix('I')?;
-    let begins_bold = line.contains("**I");
+    let bold = line.trim_start_matches([' ', '-', '|']).strip_prefix("**")?;
+    let kind = if line.starts_with('|') { "G" } else { "I" };
+    let number = bold.strip_prefix(kind)?;
     let end = number.find(|c: char| !c.is_ascii_digit()).unwrap_or(number.len());
-    let digits = number.get(..end).filter(|digits| !digits.is_empty() && begins_bold)?;
-    Some(format!("I{digits}"))
+    let digits = number.get(..end).filter(|digits| !digits.is_empty())?;
+    Some(format!("{kind}{digits}"))
 }
 
-/// What stands in backticks after [`ENFORCED_BY`].
+/// What stands in backticks after [`ENFORCED_BY`], or in a row.
 fn enforcers(text: &str) -> Vec<&str> {
-    let Some((_, after)) = text.split_once(ENFORCED_BY) else { return Vec::new() };
+    let after = match text.split_once(ENFORCED_BY) {
+        Some((_, after)) => after,
+        None if text.starts_with('|') => text,
+        None => return Vec::new(),
+    };
     after.split('`').skip(1).step_by(2).collect()
 }
 
@@ -149,6 +155,15 @@ mod tests {
         rejects("**I1 A.** Enforced by: `old`", "I1 names `old`");
         rejects("**I1 A.** Enforced by: `tidy:manners`", "I1 names `tidy:manners`");
         rejects("**I1 A.** Enforced by: `crates/b/lib.rs`", "I1 names `crates/b/lib.rs`");
+    }
+
+    #[test]
+    fn a_guarantee_is_a_row() {
+        let invariant = "**I1 A.** Enforced by: `tidy:core-purity`\n\n";
+        let row = |cell: &str| format!("{invariant}| | |\n| --- | --- |\n| **G1 A** | {cell} |\n");
+        assert_eq!(found(&row("`replay_sends_nothing`")), [""; 0]);
+        rejects(&row("`replay_sends_nothing`, `old`"), "G1 names `old`");
+        rejects(&row("we are careful"), "G1 does not say");
     }
 
     #[test]
