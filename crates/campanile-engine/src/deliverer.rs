@@ -9,6 +9,7 @@
 //! lock is held. The last check of a delivery happens with room on a live connection in hand.
 
 mod dispatch;
+mod ended;
 mod intake;
 mod lanes;
 mod outbox;

@@ -66,6 +66,12 @@ counters! {
     deliverer_rejected,
     /// Deliveries put on the agenda.
     deliverer_parked,
+    /// Deliveries left to the agenda, which had them already.
+    deliverer_left_to_agenda,
+    /// Parked deliveries that came due while they were under way, and joined in.
+    deliverer_joined,
+    /// Parked deliveries that came due and had ended before.
+    deliverer_ended_before,
     /// Endpoints retired because a platform said that the address is gone.
     deliverer_retired,
     /// Attempts that had to be repeated.

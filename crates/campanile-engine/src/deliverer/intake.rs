@@ -4,8 +4,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use campanile_core::port::{PieceKey, Progress, ReadError, ReadLimit, Record, Views};
-use campanile_core::{Delivery, Event, Offset, Partition, Position, Recorded, plan};
+use campanile_core::{
+    Delivery, Event, Offset, ParkedDelivery, Partition, Position, Recorded, plan,
+};
 
+use super::ended::Ended;
 use super::lanes::Job;
 use super::progress::Tracker;
 use super::view::View;
@@ -23,6 +26,7 @@ const LEAST_PIECES: usize = 16;
 pub(crate) struct Intake {
     pub(crate) view: View,
     pub(crate) tracker: Tracker,
+    pub(crate) ended: Ended,
     /// Which assignment of the partition this is.
     pub(crate) assignment: u64,
     pub(crate) is_revoking: bool,
@@ -45,6 +49,7 @@ impl Intake {
         Self {
             view,
             tracker: Tracker::new(progress),
+            ended: Ended::default(),
             assignment,
             is_revoking: false,
             is_paused: false,
@@ -159,6 +164,10 @@ impl Deliverer {
         {
             self.condemned.remove(&(*endpoint, *registration));
         }
+        if let Event::DeliveriesParked(parked) = &event.fact.event {
+            self.leave_to_agenda(&parked.deliveries);
+        }
+        let Some(intake) = self.partitions.get_mut(&partition) else { return };
         if intake.tracker.was_finished(offset) {
             intake.tracker.read(offset, 0);
             return;
@@ -184,16 +193,35 @@ impl Deliverer {
             user: event.fact.user,
             partition,
             record: event.position.offset,
+            also: Vec::new(),
+            is_parked: false,
             delivery,
         };
+        if intake.ended.contains(job.delivery.id) {
+            self.parts.telemetry.deliverer_ended_before.add(1);
+            return self.outbox.absorbed(&job);
+        }
         let serial = !self.parts.planted.has(Bug::ClearOvertakenByRetry);
         let number = if serial { 0 } else { job.arrival };
         let lane = (job.delivery.endpoint, job.delivery.item, number);
-        if self.lanes.push(lane, job.clone()) {
+        if self.lanes.push(lane, job) {
             self.recheck(lane);
             self.advance(lane);
         } else {
-            self.outbox.absorbed(&job);
+            self.parts.telemetry.deliverer_joined.add(1);
+        }
+    }
+
+    /// Deliveries were put off. Those that are still to be sent here were put off by a former
+    /// worker, who died before it committed that: they would be sent now, and again when they come
+    /// due.
+    fn leave_to_agenda(&mut self, deliveries: &[ParkedDelivery]) {
+        for parked in deliveries {
+            let lane = (parked.endpoint, parked.item, 0);
+            if let Some(job) = self.lanes.take_parked(&lane, parked.delivery) {
+                self.absorb(&job);
+                self.advance(lane);
+            }
         }
     }
 

@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use campanile_core::port::PieceKey;
 use campanile_core::{
-    AppId, Delivery, EndpointId, NotificationId, Offset, Partition, Tick, UserRef,
+    AppId, Delivery, DeliveryId, EndpointId, NotificationId, Offset, Partition, Tick, UserRef,
 };
 
 use crate::pieces::Map;
@@ -25,6 +25,10 @@ pub(crate) struct Job {
     pub(crate) assignment: u64,
     /// The event whose progress waits for it: the cause, or the agenda entry that came due.
     pub(crate) record: Offset,
+    /// Events that came to the same delivery meanwhile; their progress waits for it, too.
+    pub(crate) also: Vec<Offset>,
+    /// Whether the agenda has it, because a former worker put it off.
+    pub(crate) is_parked: bool,
     /// Attempts made, those before it was parked included.
     pub(crate) attempts: u32,
 }
@@ -78,13 +82,19 @@ impl Lanes {
         Some((lane.jobs.front()?, lane.step))
     }
 
-    /// Puts a job at the end of its lane; `false` if the lane has the same delivery already.
+    /// Puts a job at the end of its lane; `false` if the lane has the same delivery already, and the
+    /// progress of both waits for that one. An event must not be finished before the delivery is:
+    /// its successor would think it settled.
     pub(crate) fn push(&mut self, key: LaneKey, job: Job) -> bool {
         let lane = self
             .lanes
             .entry(key)
             .or_insert_with(|| Lane { jobs: VecDeque::new(), step: Step::Idle });
-        if lane.jobs.iter().any(|known| known.delivery.id == job.delivery.id) {
+        let mut known = lane.jobs.iter_mut();
+        if let Some(known) = known.find(|known| known.delivery.id == job.delivery.id) {
+            known.also.push(job.record);
+            known.attempts = known.attempts.max(job.attempts);
+            known.is_parked = false;
             return false;
         }
         lane.jobs.push_back(job);
@@ -104,6 +114,22 @@ impl Lanes {
             self.lanes.remove(key);
         }
         Some(job)
+    }
+
+    /// The agenda has a delivery, put there by a former worker: takes it out of its lane. What is
+    /// being sent stays, and is marked.
+    pub(crate) fn take_parked(&mut self, key: &LaneKey, delivery: DeliveryId) -> Option<Job> {
+        let lane = self.lanes.get_mut(key)?;
+        let at = lane.jobs.iter().position(|job| job.delivery.id == delivery)?;
+        if at == 0 {
+            if !matches!(lane.step, Step::InFlight { .. }) {
+                return self.pop(key);
+            }
+            lane.jobs.iter_mut().take(1).for_each(|job| job.is_parked = true);
+            return None;
+        }
+        self.jobs -= 1;
+        lane.jobs.remove(at)
     }
 
     /// Lets the first job of a lane wait for its next attempt.
@@ -159,5 +185,71 @@ impl Lanes {
         if let Some(lane) = self.lanes.get_mut(key) {
             lane.step = Step::Idle;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use campanile_core::{DeliveryKind, Platform};
+
+    use super::*;
+
+    const LANE: LaneKey = (EndpointId::from_bytes([1; 16]), NotificationId::from_bytes([2; 16]), 0);
+
+    /// The delivery of the event at `cause`, which the event at `record` came to.
+    fn job(cause: u64, record: u64) -> Option<Job> {
+        let (endpoint, item, _) = LANE;
+        let (cause, kind, platform) = (Offset(cause), DeliveryKind::Sync, Platform::Apns);
+        let id = DeliveryId::new(item, cause, endpoint);
+        let delivery = Delivery { id, cause, item, endpoint, platform, kind, attempts: 0 };
+        Some(Job {
+            delivery,
+            app: AppId::new("app").ok()?,
+            user: UserRef::from_bytes([3; 16]),
+            partition: Partition(0),
+            arrival: record,
+            assignment: 1,
+            record: Offset(record),
+            also: Vec::new(),
+            is_parked: false,
+            attempts: 0,
+        })
+    }
+
+    fn lanes(jobs: &[(u64, u64)]) -> Lanes {
+        let mut lanes = Lanes::default();
+        for job in jobs.iter().filter_map(|(cause, record)| job(*cause, *record)) {
+            lanes.push(LANE, job);
+        }
+        lanes
+    }
+
+    fn id(cause: u64) -> DeliveryId {
+        let (endpoint, item, _) = LANE;
+        DeliveryId::new(item, Offset(cause), endpoint)
+    }
+
+    #[test]
+    fn an_event_that_comes_to_the_same_delivery_waits_for_it() {
+        let mut lanes = lanes(&[(1, 1), (1, 9)]);
+        let job = lanes.pop(&LANE);
+        assert_eq!(job.map(|job| (job.record, job.also)), Some((Offset(1), vec![Offset(9)])));
+        assert_eq!((lanes.jobs(), lanes.pop(&LANE).is_none()), (0, true));
+    }
+
+    #[test]
+    fn what_is_parked_leaves_its_lane_unless_it_is_being_sent() {
+        let mut lanes = lanes(&[(1, 1), (2, 2), (3, 3)]);
+        lanes.wait(LANE, Tick::default());
+        let taken = |job: Option<Job>| job.map(|job| job.record);
+        assert_eq!(taken(lanes.take_parked(&LANE, id(2))), Some(Offset(2)));
+        assert_eq!(taken(lanes.take_parked(&LANE, id(1))), Some(Offset(1)));
+        assert_eq!((lanes.jobs(), lanes.next_retry()), (1, None));
+        if let Some(lane) = lanes.get_mut(&LANE) {
+            lane.step = Step::InFlight { attempt: 1 };
+        }
+        assert_eq!(taken(lanes.take_parked(&LANE, id(3))), None);
+        assert_eq!(lanes.first(&LANE).map(|(job, _)| job.is_parked), Some(true));
+        assert_eq!(taken(lanes.take_parked(&LANE, id(4))), None);
     }
 }

@@ -52,7 +52,7 @@ impl Outbox {
 
     /// A delivery that needs no receipt, because another stands for it.
     pub(crate) fn absorbed(&mut self, job: &Job) {
-        self.settled.push(done(job));
+        self.settled.extend(done(job));
     }
 
     /// A delivery that ended.
@@ -67,7 +67,7 @@ impl Outbox {
                 settled: Vec::new(),
             });
         receipt.settled.push(settled);
-        self.settled.push(done(job));
+        self.settled.extend(done(job));
     }
 
     /// A delivery that goes on the agenda.
@@ -89,7 +89,7 @@ impl Outbox {
             (fact(job, Event::DeliveriesParked(event.clone())), event)
         });
         event.deliveries.push(parked);
-        self.settled.push(done(job));
+        self.settled.extend(done(job));
     }
 
     /// An endpoint that a platform knows no more.
@@ -119,8 +119,10 @@ impl Outbox {
     }
 }
 
-const fn done(job: &Job) -> Done {
-    Done { partition: job.partition, assignment: job.assignment, record: job.record }
+fn done(job: &Job) -> impl Iterator<Item = Done> {
+    let (partition, assignment) = (job.partition, job.assignment);
+    let records = std::iter::once(job.record).chain(job.also.iter().copied());
+    records.map(move |record| Done { partition, assignment, record })
 }
 
 fn fact(job: &Job, event: Event) -> Fact {

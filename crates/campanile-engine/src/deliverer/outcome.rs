@@ -112,6 +112,9 @@ impl Deliverer {
         hold: Option<HoldReason>,
     ) {
         let Some(job) = self.lanes.pop(lane) else { return };
+        if job.is_parked {
+            return self.absorb(&job);
+        }
         self.parts.telemetry.deliverer_parked.add(1);
         // Whole seconds, so that deliveries put off together become one event.
         let until = Timestamp::from_millis(until.as_millis().div_ceil(1000).saturating_mul(1000));
@@ -130,9 +133,22 @@ impl Deliverer {
             end,
         };
         self.outbox.ended(&job, settled);
+        if let Some(intake) = self.partitions.get_mut(&job.partition) {
+            intake.ended.insert(job.delivery.id);
+        }
+    }
+
+    /// The agenda has the delivery already.
+    pub(super) fn absorb(&mut self, job: &Job) {
+        self.parts.telemetry.deliverer_left_to_agenda.add(1);
+        self.outbox.absorbed(job);
     }
 
     fn retry(&mut self, lane: LaneKey, at: Timestamp) {
+        if self.lanes.first(&lane).is_some_and(|(job, _)| job.is_parked) {
+            let job = self.lanes.pop(&lane);
+            return job.iter().for_each(|job| self.absorb(job));
+        }
         let (now, tick) = self.now();
         self.lanes.wait(lane, tick.after(at.since(now)));
     }

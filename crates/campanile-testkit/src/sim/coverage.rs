@@ -2,8 +2,12 @@
 
 use super::faults::Fault;
 
-/// Interesting branches besides the faults.
-const BRANCHES: &[&str] = &["role stops because its group is missing"];
+/// Interesting branches besides the faults, some of them told by counters of the roles.
+const BRANCHES: &[&str] = &[
+    "role stops because its group is missing",
+    "deliverer_left_to_agenda",
+    "deliverer_ended_before",
+];
 
 /// The names of everything that enough runs must reach: every fault, and the branches that matter.
 #[must_use]

@@ -33,8 +33,6 @@ pub(crate) struct Logs {
 struct Shared {
     /// The group that stands for a name at present: a lost group's successor starts anew.
     groups: Mutex<BTreeMap<GroupName, GroupName>>,
-    /// When events were appended.
-    appended: Mutex<BTreeMap<(Partition, Offset), Tick>>,
     /// What was read where, as a hash.
     read: Mutex<BTreeMap<(Stream, Partition, Offset), u64>>,
 }
@@ -100,11 +98,6 @@ impl Logs {
     /// The group that stands for `name` at present.
     pub(crate) fn group(&self, name: &GroupName) -> Option<GroupName> {
         held(&self.shared.groups).get(name).cloned()
-    }
-
-    /// When an event was appended.
-    pub(crate) fn appended_at(&self, partition: Partition, offset: Offset) -> Tick {
-        held(&self.shared.appended).get(&(partition, offset)).copied().unwrap_or_default()
     }
 
     /// How far a group has come; empty if it is lost.
@@ -203,13 +196,7 @@ impl EventLog for SimLog {
         };
         let landing = batch.iter().zip(&troubles).filter(|(_, trouble)| lands(trouble));
         let landing: Vec<_> = landing.map(|(record, _)| record.clone()).collect();
-        let landed = self.inner().append(landing).await;
-        if self.stream == Stream::Events {
-            let places = landed.iter().flatten().map(|it| (it.partition, it.offset));
-            let now = self.stage().tick();
-            held(&self.logs.shared.appended).extend(places.map(|place| (place, now)));
-        }
-        let mut landed = landed.into_iter();
+        let mut landed = self.inner().append(landing).await.into_iter();
         let lost = || Err(AppendError::Indefinite { reason: "no answer".to_owned() });
         let answers: Vec<_> = troubles
             .into_iter()

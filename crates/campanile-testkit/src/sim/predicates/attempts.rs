@@ -97,19 +97,17 @@ pub(super) fn called_for(ground: &Ground, past: &Past, attempts: &[Attempt]) {
     }
 }
 
-/// G4: a delivery that was accepted is sent again only after a crash, a rebalance or an append
-/// that was not answered (which is to a worker what a crash is), at any time since its event: what
-/// was parked twice because of one comes due twice. And never once the progress that is stored
-/// says that it is finished.
+/// G4: a delivery that was accepted is sent again only if there was a crash or a rebalance since it
+/// was first sent: a worker that was told once does not send it again, however often it is on the
+/// agenda. And never once the progress that is stored says that it is finished.
 pub(super) fn repeated_for_a_reason(ground: &Ground, past: &Past, attempts: &[Attempt]) {
     for (delivery, attempts) in by_delivery(attempts) {
         let accepted = attempts.iter().find(|it| it.is_accepted);
         for attempt in &attempts {
             let again = accepted.filter(|first| first.started < attempt.started);
-            if again.is_some() {
+            if let Some(first) = again {
                 ground.stage.reach("delivery repeated");
-                let since = ground.logs.appended_at(attempt.partition, attempt.cause);
-                if !ground.stage.was_disturbed(since, attempt.started) {
+                if !ground.stage.was_disturbed(first.started, attempt.started) {
                     ground.stage.broken("G4", format!("{delivery} was repeated for no reason"));
                 }
             }
