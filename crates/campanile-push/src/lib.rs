@@ -5,7 +5,9 @@
 //! `config`, and `token` where there is one to be made. They share the pool.
 
 pub mod apns;
+pub mod fcm;
 mod pool;
 mod retry_after;
+mod told;
 
 pub use pool::{PoolConfig, PoolCounters, Roots, Target, TargetError, ZeroLimit};

@@ -3,16 +3,16 @@
 use std::io;
 use std::sync::Arc;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use campanile_core::port::{Push, PushBody, SyncState, Unfit};
 use campanile_core::{
-    Address, Content, DeliveryId, NotificationId, Platform, Posted, Priority, UserAction, Visual,
+    Address, Content, DeliveryId, NotificationId, Platform, Posted, Priority, Visual,
 };
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version, header};
 use serde::Serialize;
+
+use crate::told::{Shown, Synced, Unsayable, shown, synced};
 
 /// The longest payload Apple takes, in bytes; without VoIP, which is not sent.
 pub const PAYLOAD_LIMIT: usize = 4096;
@@ -31,17 +31,6 @@ pub(super) struct Envelope {
     pub(super) authority: Authority,
     /// The topic.
     pub(super) topic: HeaderValue,
-}
-
-/// Why a push cannot be put into Apple's words. All are permanent.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Unsayable {
-    /// The edge asks [`fit`] at publish; this is what slipped through.
-    #[error("{0}")]
-    TooLarge(#[from] Unfit),
-    /// A part of it is no HTTP, or no JSON.
-    #[error("not expressible: {0}")]
-    Malformed(String),
 }
 
 /// Whether Apple can carry `posted`.
@@ -173,30 +162,6 @@ struct Alert<'a> {
     body: Option<&'a str>,
 }
 
-/// What a shown item tells the app.
-#[derive(Serialize)]
-struct Shown {
-    id: String,
-    seq: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    raw: Option<String>,
-}
-
-/// What a state tells the app.
-#[derive(Serialize)]
-struct Synced {
-    seq: u64,
-    items: [SyncedItem; 1],
-}
-
-#[derive(Serialize)]
-struct SyncedItem {
-    id: String,
-    read: bool,
-    action: &'static str,
-    clear: bool,
-}
-
 /// Wakes the app, shows nothing.
 const SILENT: Aps<'static> =
     Aps { alert: None, sound: None, badge: None, thread_id: None, content_available: Some(1) };
@@ -206,10 +171,9 @@ fn show<'a>(
     sequence: u64,
     content: &'a Content,
     group: Option<&'a Arc<str>>,
-) -> Payload<'a, Shown> {
-    let raw = content.raw.as_ref().map(|raw| STANDARD.encode(raw));
+) -> Payload<'a, Shown<'static>> {
     let aps = content.visual.as_ref().map_or(SILENT, |visual| drawn(visual, group));
-    Payload { aps, campanile: Shown { id: item.to_string(), seq: sequence, raw } }
+    Payload { aps, campanile: shown(item, sequence, content, None) }
 }
 
 fn drawn<'a>(visual: &'a Visual, group: Option<&'a Arc<str>>) -> Aps<'a> {
@@ -223,15 +187,7 @@ fn drawn<'a>(visual: &'a Visual, group: Option<&'a Arc<str>>) -> Aps<'a> {
 }
 
 fn sync(sequence: u64, state: &SyncState) -> Payload<'static, Synced> {
-    let action = match state.action {
-        UserAction::None => "none",
-        UserAction::Activated => "activated",
-        UserAction::Dismissed => "dismissed",
-        UserAction::Snoozed => "snoozed",
-    };
-    let item =
-        SyncedItem { id: state.id.to_string(), read: state.read, action, clear: state.clear };
-    Payload { aps: SILENT, campanile: Synced { seq: sequence, items: [item] } }
+    Payload { aps: SILENT, campanile: synced(sequence, state) }
 }
 
 /// Counts what is written.

@@ -19,3 +19,5 @@ mod odd_server;
 mod reach;
 mod soak;
 mod stage;
+#[path = "../shared/time.rs"]
+mod time;

@@ -4,17 +4,19 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use campanile_core::port::{Clock, Push, PushBody, Pusher, RouteDown, Slot};
+use campanile_core::port::{Push, PushBody, Pusher, RouteDown, Slot};
 use campanile_core::{
     Address, ApnsToken, AppId, Content, DeliveryId, Environment, NotificationId, Outcome, Platform,
-    Priority, Route, Tick, Timestamp, Visual,
+    Priority, Route, Timestamp, Visual,
 };
 use campanile_push::apns::{ApnsConfig, ApnsKey, ApnsPusher, ApnsRoute};
 use campanile_push::{PoolConfig, PoolCounters, Roots, Target};
 use campanile_simulate::Clock as _;
+use campanile_simulate::SystemClock;
 use campanile_simulate::apns::{Config, Simulator};
-use campanile_simulate::{ManualClock, SystemClock};
 use futures::stream::{FuturesUnordered, StreamExt};
+
+pub(crate) use crate::time::Time;
 
 pub(crate) const TEAM: &str = "TEAM000001";
 pub(crate) const KEY: &str = "KEY0000001";
@@ -22,26 +24,6 @@ pub(crate) const TOPIC: &str = "org.example.app";
 
 /// A limit for whatever a test waits for; nothing takes as long unless it is broken.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
-
-/// The time of the machine, or one that is set by hand.
-#[derive(Clone, Debug)]
-pub(crate) enum Time {
-    Real,
-    Manual(ManualClock),
-}
-
-impl Clock for Time {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_millis(match self {
-            Self::Real => SystemClock.now_ms(),
-            Self::Manual(clock) => clock.now_ms(),
-        })
-    }
-
-    fn tick(&self) -> Tick {
-        Tick::from_start(Duration::from_millis(self.now().as_millis()))
-    }
-}
 
 pub(crate) struct Stage {
     pub(crate) simulator: Simulator,

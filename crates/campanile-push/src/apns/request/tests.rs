@@ -1,6 +1,6 @@
 //! Requests, header by header and byte by byte.
 
-use campanile_core::{ApnsToken, Environment, Timestamp};
+use campanile_core::{ApnsToken, Environment, Timestamp, UserAction};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
