@@ -7,8 +7,12 @@
 //! the entry: to the state a repetition is nothing, but a parked delivery would be sent twice. For
 //! the same reason an agenda is not served while it is being rebuilt: it holds what came due long
 //! ago.
+//!
+//! Whether an item's end has come is told by the log's time, not by the scheduler's. Where the
+//! log's is behind, what was appended is nothing, and the entry is still there; it is appended again
+//! once the log's time has come to it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +28,8 @@ use crate::telemetry::Telemetry;
 
 /// Entries appended at once.
 const BATCH: usize = 256;
+/// Entries looked at that wait for the log's time; more are not looked for behind them.
+const MOST_EARLY: usize = 4096;
 /// How soon after new events a partition's agenda is looked at again.
 const AFTER_EVENTS: Duration = Duration::from_millis(500);
 /// How long a partition's agenda goes unlooked at when nothing happens.
@@ -47,8 +53,19 @@ struct Agenda {
     /// The checkpoint from which on it is whole: the log's tail when the partition was given, or
     /// when the checkpoint was found to have fallen back. Absent: to be asked for.
     whole_at: Option<Offset>,
-    /// What was appended and is not folded yet, and where it stands.
-    appended: BTreeMap<(UserRef, AgendaEntry), Offset>,
+    /// What was appended and is still on the agenda, as far as that is known.
+    appended: BTreeMap<(UserRef, AgendaEntry), Appended>,
+}
+
+/// An entry that was appended.
+#[derive(Clone, Copy, Debug)]
+struct Appended {
+    /// Where it stands.
+    at: Offset,
+    /// When it was there.
+    since: Tick,
+    /// It was too early by the log's time, which comes to it then.
+    again: Option<Tick>,
 }
 
 impl Agenda {
@@ -165,27 +182,36 @@ impl Scheduler {
         }
         let folded = agenda.seen;
         let now = self.parts.clock.now();
-        let due = self.parts.projection.due(partition, now, BATCH).await;
+        let limit = BATCH + agenda.appended.len().min(MOST_EARLY);
+        let due = self.parts.projection.due(partition, now, limit).await;
         let due = due.map_err(|error| error.to_string())?;
         // Asked again, so that what was read in between was whole too.
         if !self.is_whole(partition, agenda).await? {
             return Ok(RETRY);
         }
-        agenda.appended.retain(|_, at| *at >= folded);
+        self.wait_for_log(partition, agenda, &due, folded).await?;
         if due.is_empty() {
             return self.time_to_next(partition, now).await;
         }
-        let is_fresh = |due: &&DueEntry| !agenda.appended.contains_key(&(due.user, due.entry));
-        let fresh: Vec<_> = due.iter().filter(is_fresh).collect();
+        let tick = self.parts.clock.tick();
+        let is_fresh = |due: &&DueEntry| {
+            let appended = agenda.appended.get(&(due.user, due.entry));
+            appended.is_none_or(|it| it.again.is_some_and(|again| again <= tick))
+        };
+        let fresh: Vec<_> = due.iter().filter(is_fresh).take(BATCH).collect();
         if fresh.is_empty() {
             return Ok(RETRY);
         }
+        let is_all = fresh.len() < BATCH;
         let records = fresh.iter().map(|due| self.came_due(partition, due)).collect();
         let mut trouble = None;
-        for (due, answer) in fresh.iter().zip(self.parts.log.append(records).await) {
+        let answers = self.parts.log.append(records).await;
+        let since = self.parts.clock.tick();
+        for (due, answer) in fresh.iter().zip(answers) {
             match answer {
                 Ok(position) => {
-                    agenda.appended.insert((due.user, due.entry), position.offset);
+                    let appended = Appended { at: position.offset, since, again: None };
+                    agenda.appended.insert((due.user, due.entry), appended);
                     self.parts.telemetry.scheduler_due.add(1);
                 }
                 Err(error) => {
@@ -195,7 +221,33 @@ impl Scheduler {
                 }
             }
         }
-        trouble.map_or(Ok(if due.len() < BATCH { RETRY } else { Duration::from_millis(1) }), Err)
+        trouble.map_or(Ok(if is_all { RETRY } else { Duration::from_millis(1) }), Err)
+    }
+
+    /// Forgets what was appended and is no longer on the agenda, now that it is folded. What still
+    /// is there was too early by the log's time, or undone: that is due anew.
+    async fn wait_for_log(
+        &self,
+        partition: Partition,
+        agenda: &mut Agenda,
+        due: &[DueEntry],
+        folded: Offset,
+    ) -> Result<(), String> {
+        let due: BTreeSet<_> = due.iter().map(|due| (due.user, due.entry)).collect();
+        agenda.appended.retain(|key, it| it.at >= folded || due.contains(key));
+        let back = agenda.appended.iter().filter(|(_, it)| it.at < folded && it.again.is_none());
+        let back: Vec<_> = back.map(|(key, it)| (*key, *it)).collect();
+        let places: Vec<_> = back.iter().map(|(_, it)| it.at).collect();
+        if places.is_empty() {
+            return Ok(());
+        }
+        let records = self.parts.log.fetch(partition, &places).await;
+        for ((key, it), record) in back.into_iter().zip(records.map_err(|it| it.to_string())?) {
+            let early = record.map_or(Duration::ZERO, |record| key.1.at.since(record.time));
+            let again = Some(it.since.after(early));
+            agenda.appended.insert(key, Appended { again, ..it });
+        }
+        Ok(())
     }
 
     /// Whether the agenda is folded up to where the log stood when this scheduler got it, and has
