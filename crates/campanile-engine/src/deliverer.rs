@@ -42,6 +42,9 @@ use crate::planted::{Bug, Planted};
 use crate::tasks::{Shutdown, sleep};
 use crate::telemetry::Telemetry;
 
+/// The wait before a log that could not be read is asked again.
+const LOG_RESTS: Duration = Duration::from_millis(200);
+
 /// How much a worker keeps and how long it waits.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -123,6 +126,8 @@ pub struct Deliverer {
     uncommitted: BTreeSet<Partition>,
     uncommitted_since: Option<Tick>,
     is_paused: bool,
+    /// The log could not be read, and is not asked again before this.
+    log_rests_until: Option<Tick>,
     /// Set by a shutdown: nothing more is started, and what is in flight has until then.
     drain_until: Option<Tick>,
     /// Endpoints that a platform knows no more, until the event that retires them is read.
@@ -178,6 +183,7 @@ impl Deliverer {
             uncommitted: BTreeSet::new(),
             uncommitted_since: None,
             is_paused: false,
+            log_rests_until: None,
             drain_until: None,
             condemned: BTreeMap::new(),
             numbers: 0,
@@ -221,11 +227,12 @@ impl Deliverer {
         if timer.is_some_and(|timer| timer.is_zero()) && !shutdown.has_begun() {
             return Wake::Timer;
         }
+        let may_read = self.drain_until.is_none() && self.log_rests_until.is_none();
         tokio::select! {
             biased;
             () = shutdown.begun(), if self.drain_until.is_none() => Wake::Shutdown,
             Some(wake) = self.in_flight.next() => wake,
-            event = reader.next(), if self.drain_until.is_none() => Wake::Group(event),
+            event = reader.next(), if may_read => Wake::Group(event),
             () = sleep(timer.unwrap_or_default()), if timer.is_some() => Wake::Timer,
         }
     }
@@ -237,11 +244,13 @@ impl Deliverer {
         let commit = self.uncommitted_since.map(|since| since.after(config.commit_after));
         let retry = self.lanes.next_retry();
         let rest = self.routes.next_rest();
-        [write, commit, retry, rest, self.drain_until].into_iter().flatten().min()
+        let log = self.log_rests_until.filter(|_| self.drain_until.is_none());
+        [write, commit, retry, rest, log, self.drain_until].into_iter().flatten().min()
     }
 
     fn on_timer(&mut self) {
         let now = self.parts.clock.tick();
+        self.log_rests_until = self.log_rests_until.filter(|until| now < *until);
         for lane in self.lanes.wake(now) {
             self.advance(lane);
         }
@@ -268,7 +277,7 @@ impl Deliverer {
             Ok(GroupEvent::Lost(partition)) => self.forget(partition),
             Err(ReadError::Unavailable { reason }) => {
                 tracing::warn!(%reason, "log unavailable");
-                sleep(Duration::from_millis(200)).await;
+                self.log_rests_until = Some(self.parts.clock.tick().after(LOG_RESTS));
             }
             Err(error) => return Err(error),
         }

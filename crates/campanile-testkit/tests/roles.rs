@@ -1,25 +1,32 @@
 //! Single roles of the engine on logs in memory, where the simulation has no say: clocks that
-//! differ from the log's.
+//! differ from the log's, and what goes on while the log cannot be read.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "test code")]
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use campanile_core::port::{
-    EventLog, GroupName, LogAdmin, NewRecord, Piece, PieceKey, Projection, ReadError, ReadLimit,
-    Record, StartAt, Stream,
+    Batch, CommitError, EventLog, Flow, GroupEvent, GroupName, GroupReader, LogAdmin, NewRecord,
+    Piece, PieceKey, Progress, Projection, ReadError, ReadLimit, Record, StartAt, Stream,
 };
-use campanile_core::{Ended, Event, Fact, Generation, LogIdentity, Offset, Partition, Timestamp};
+use campanile_core::{
+    Ended, Event, Fact, Generation, LogIdentity, Offset, Outcome, Partition, Platform, Position,
+    Tick, Timestamp,
+};
+use campanile_engine::deliverer::{self, Deliverer};
 use campanile_engine::planted::Planted;
 use campanile_engine::projector::{self, Projector};
 use campanile_engine::scheduler::{self, Scheduler};
 use campanile_engine::tasks::{self, Shutdown, ShutdownHandle, Task, sleep};
 use campanile_engine::telemetry::Telemetry;
 use campanile_proto::codec;
-use campanile_testkit::memory::{MemoryLog, MemoryProjection, TokioClock};
-use campanile_testkit::scenario::{Step, posted};
-use campanile_testkit::vocabulary::{START, app, item, user};
+use campanile_testkit::memory::{
+    MemoryLog, MemoryProjection, Reply, ScriptedPusher, SeededEntropy, TokioClock,
+};
+use campanile_testkit::scenario::{Step, posted, registered};
+use campanile_testkit::vocabulary::{START, app, item, phone, user};
 
 const PARTITION: Partition = Partition(0);
 const IDENTITY: LogIdentity = LogIdentity { id: [9; 16], generation: Generation(1), partitions: 1 };
@@ -103,4 +110,96 @@ async fn an_entry_is_appended_once_too_early_and_once_in_time_by_a_clock_that_is
     let views = ground.projection.view(PARTITION, &[key]).await.unwrap();
     let Some(Some(Piece::Item(item))) = views.pieces.first() else { unreachable!("no item") };
     assert_eq!(item.ended, Some(Ended::Expired));
+}
+
+/// A log whose group can be joined and told of the records there are, and not be read again.
+struct Breaking(MemoryLog);
+
+struct BreakingReader {
+    inner: Box<dyn GroupReader>,
+    left: usize,
+}
+
+#[async_trait]
+impl EventLog for Breaking {
+    fn identity(&self) -> &LogIdentity {
+        self.0.identity()
+    }
+
+    async fn append(
+        &self,
+        batch: Vec<NewRecord>,
+    ) -> Vec<Result<Position, campanile_core::port::AppendError>> {
+        self.0.append(batch).await
+    }
+
+    async fn read(&self, p: Partition, from: Offset, limit: ReadLimit) -> Result<Batch, ReadError> {
+        self.0.read(p, from, limit).await
+    }
+
+    async fn fetch(&self, p: Partition, at: &[Offset]) -> Result<Vec<Option<Record>>, ReadError> {
+        self.0.fetch(p, at).await
+    }
+
+    async fn bounds(&self, p: Partition) -> Result<std::ops::Range<Offset>, ReadError> {
+        self.0.bounds(p).await
+    }
+
+    async fn first_at(&self, p: Partition, time: Timestamp) -> Result<Offset, ReadError> {
+        self.0.first_at(p, time).await
+    }
+
+    async fn join(&self, group: &GroupName) -> Result<Box<dyn GroupReader>, ReadError> {
+        // The assignment, and the records.
+        Ok(Box::new(BreakingReader { inner: self.0.join(group).await?, left: 2 }))
+    }
+}
+
+#[async_trait]
+impl GroupReader for BreakingReader {
+    async fn next(&mut self) -> Result<GroupEvent, ReadError> {
+        let left = self.left.checked_sub(1);
+        self.left = left.ok_or(ReadError::Unavailable { reason: "broken".into() })?;
+        self.inner.next().await
+    }
+
+    fn flow(&mut self, partition: Partition, flow: Flow) -> Result<(), ReadError> {
+        self.inner.flow(partition, flow)
+    }
+
+    async fn commit(&mut self, done: &[Progress]) -> Result<(), CommitError> {
+        self.inner.commit(done).await
+    }
+
+    fn lease(&self, partition: Partition) -> Option<Tick> {
+        self.inner.lease(partition)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_are_heard_while_the_log_cannot_be_read() {
+    let ground = Ground::new().await;
+    let clock = Arc::new(TokioClock::new(START));
+    let receipts = MemoryLog::new(IDENTITY, clock.clone());
+    let pusher = ScriptedPusher::new(clock.clone(), 1, Duration::from_secs(1));
+    let accepted = Outcome::Accepted { provider_id: "1".into() };
+    pusher.script([Reply::After(Duration::from_millis(10), accepted)]);
+    ground.happens(&[registered(phone(1)), posted("a")]).await;
+    sleep(Duration::from_secs(1)).await;
+    let parts = deliverer::Parts {
+        events: Arc::new(Breaking(ground.events.clone())),
+        receipts: Arc::new(receipts.clone()),
+        projection: ground.projection.clone(),
+        pusher: Arc::new(pusher),
+        group: group(&ground.events, "deliverer").await,
+        clock,
+        entropy: Arc::new(SeededEntropy::new(1)),
+        telemetry: ground.telemetry.clone(),
+        config: deliverer::Config::of(Platform::Apns),
+        planted: Planted::default(),
+    };
+    let (_handle, shutdown) = Shutdown::new();
+    let _deliverer = tasks::spawn(Deliverer::new(parts).run(shutdown));
+    sleep(Duration::from_millis(100)).await;
+    assert_eq!(records(&receipts).await.len(), 1, "written down as soon as it is known");
 }
