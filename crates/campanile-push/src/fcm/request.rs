@@ -239,3 +239,6 @@ impl<'a> Notification<'a> {
         present.map(|(key, value)| key.len() + value.len()).sum()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -167,3 +167,6 @@ impl Refusal {
         Outcome::Unavailable { status, reason, retry_after }
     }
 }
+
+#[cfg(test)]
+mod tests;

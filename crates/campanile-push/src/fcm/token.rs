@@ -315,3 +315,6 @@ impl fmt::Debug for AccessToken {
         f.debug_tuple("AccessToken").field(&self.account).finish()
     }
 }
+
+#[cfg(test)]
+mod tests;
