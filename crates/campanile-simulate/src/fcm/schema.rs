@@ -196,13 +196,11 @@ fn fields(
 fn is_name(camel: &str, key: &str) -> bool {
     let mut rest = key;
     for letter in camel.chars() {
-        let snake = |rest: &'_ str| -> Option<usize> {
-            let lower = letter.to_ascii_lowercase();
-            let after = rest.strip_prefix('_').filter(|_| letter.is_ascii_uppercase())?;
-            after.starts_with(lower).then_some(2)
-        };
-        let camel = rest.starts_with(letter).then_some(1);
-        match camel.or_else(|| snake(rest)).and_then(|taken| rest.get(taken..)) {
+        let after = rest.strip_prefix(letter).or_else(|| {
+            let snake = rest.strip_prefix('_').filter(|_| letter.is_ascii_uppercase())?;
+            snake.strip_prefix(letter.to_ascii_lowercase())
+        });
+        match after {
             Some(after) => rest = after,
             None => return false,
         }

@@ -11,6 +11,7 @@
 )]
 
 mod checks;
+#[path = "../shared/client.rs"]
 mod client;
 mod devices;
 mod faults;
@@ -20,4 +21,5 @@ mod identity;
 mod keys;
 mod lifecycle;
 mod limits;
+#[path = "../shared/tap.rs"]
 mod tap;

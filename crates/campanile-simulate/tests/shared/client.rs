@@ -1,4 +1,4 @@
-//! A small APNs client that can also do wrong things.
+//! A small client of the simulated services that can also do wrong things.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
