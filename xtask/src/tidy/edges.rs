@@ -34,7 +34,7 @@ const EDGES: &[Allowed] = &[
     Allowed {
         package: "campanile-push",
         normal: &["campanile-core"],
-        dev: &["campanile-simulate"],
+        dev: &["campanile-simulate", "campanile-testkit"],
     },
     Allowed {
         package: "campanile-engine",
