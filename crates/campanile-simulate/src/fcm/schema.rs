@@ -24,16 +24,17 @@ enum Type {
     Object(Fields),
 }
 
-/// Fields by their camel-case name.
-type Fields = &'static [(&'static str, Type)];
+/// Fields by their camel-case name, in groups because some messages share most of theirs.
+type Fields = &'static [Group];
+type Group = &'static [(&'static str, Type)];
 
 use Type::{
     Any, Bool, Duration, DurationList, Int32, Number, Object, Text, TextList, Texts, Time, Word,
 };
 
-const REQUEST: Fields = &[("message", Object(MESSAGE)), ("validateOnly", Bool)];
+const REQUEST: Fields = &[&[("message", Object(MESSAGE)), ("validateOnly", Bool)]];
 
-const MESSAGE: Fields = &[
+const MESSAGE: Fields = &[&[
     ("android", Object(ANDROID)),
     ("androidV2", Object(ANDROID_V2)),
     ("apns", Object(APNS)),
@@ -42,54 +43,53 @@ const MESSAGE: Fields = &[
     ("fcmOptions", Object(OPTIONS)),
     ("fid", Text),
     ("name", Text),
-    ("notification", Object(NOTIFICATION)),
+    ("notification", Object(&[&[("body", Text), ("image", Text), ("title", Text)]])),
     ("token", Text),
     ("topic", Text),
     ("webpush", Object(WEBPUSH)),
-];
+]];
 
-const NOTIFICATION: Fields = &[("body", Text), ("image", Text), ("title", Text)];
-
-const OPTIONS: Fields = &[("analyticsLabel", Text)];
+const OPTIONS: Fields = &[&[("analyticsLabel", Text)]];
 
 const ANDROID: Fields = &[
-    ("bandwidthConstrainedOk", Bool),
-    ("collapseKey", Text),
-    ("data", Texts),
-    ("directBootOk", Bool),
-    ("fcmOptions", Object(OPTIONS)),
-    ("notification", Object(ANDROID_NOTIFICATION)),
-    ("priority", Word(&["NORMAL", "HIGH"])),
-    ("restrictedPackageName", Text),
-    ("restrictedSatelliteOk", Bool),
-    ("ttl", Duration),
+    ANDROID_BOTH,
+    &[("notification", Object(ANDROID_NOTIFICATION)), ("priority", Word(&["NORMAL", "HIGH"]))],
 ];
 
 const ANDROID_V2: Fields = &[
-    ("backgroundSync", Object(&[])),
+    ANDROID_BOTH,
+    &[("backgroundSync", Object(&[])), ("remoteNotification", Object(REMOTE_NOTIFICATION))],
+];
+
+const ANDROID_BOTH: Group = &[
     ("bandwidthConstrainedOk", Bool),
     ("collapseKey", Text),
     ("data", Texts),
     ("directBootOk", Bool),
     ("fcmOptions", Object(OPTIONS)),
-    ("remoteNotification", Object(REMOTE_NOTIFICATION)),
     ("restrictedPackageName", Text),
     ("restrictedSatelliteOk", Bool),
     ("ttl", Duration),
 ];
 
-const REMOTE_NOTIFICATION: Fields = &[
+const REMOTE_NOTIFICATION: Fields = &[&[
     ("mutableContent", Bool),
-    // The second version of the notification lacks two fields of the first and has an `id`.
-    ("notification", Object(ANDROID_NOTIFICATION)),
+    ("notification", Object(&[NOTIFICATION_BOTH, &[("id", Int32)]])),
     ("useAsV1DataMessage", Bool),
-];
+]];
 
 const ANDROID_NOTIFICATION: Fields = &[
+    NOTIFICATION_BOTH,
+    &[
+        ("bypassProxyNotification", Bool),
+        ("proxy", Word(&["PROXY_UNSPECIFIED", "ALLOW", "DENY", "IF_PRIORITY_LOWERED"])),
+    ],
+];
+
+const NOTIFICATION_BOTH: Group = &[
     ("body", Text),
     ("bodyLocArgs", TextList),
     ("bodyLocKey", Text),
-    ("bypassProxyNotification", Bool),
     ("channelId", Text),
     ("clickAction", Text),
     ("color", Text),
@@ -98,7 +98,6 @@ const ANDROID_NOTIFICATION: Fields = &[
     ("defaultVibrateTimings", Bool),
     ("eventTime", Time),
     ("icon", Text),
-    ("id", Int32),
     ("image", Text),
     ("lightSettings", Object(LIGHT)),
     ("localOnly", Bool),
@@ -114,7 +113,6 @@ const ANDROID_NOTIFICATION: Fields = &[
             "PRIORITY_MAX",
         ]),
     ),
-    ("proxy", Word(&["PROXY_UNSPECIFIED", "ALLOW", "DENY", "IF_PRIORITY_LOWERED"])),
     ("sound", Text),
     ("sticky", Bool),
     ("tag", Text),
@@ -127,23 +125,23 @@ const ANDROID_NOTIFICATION: Fields = &[
 ];
 
 const LIGHT: Fields =
-    &[("color", Object(COLOR)), ("lightOffDuration", Duration), ("lightOnDuration", Duration)];
+    &[&[("color", Object(COLOR)), ("lightOffDuration", Duration), ("lightOnDuration", Duration)]];
 
-const COLOR: Fields = &[("alpha", Number), ("blue", Number), ("green", Number), ("red", Number)];
+const COLOR: Fields = &[&[("alpha", Number), ("blue", Number), ("green", Number), ("red", Number)]];
 
-const APNS: Fields = &[
-    ("fcmOptions", Object(&[("analyticsLabel", Text), ("image", Text)])),
+const APNS: Fields = &[&[
+    ("fcmOptions", Object(&[&[("analyticsLabel", Text), ("image", Text)]])),
     ("headers", Texts),
     ("liveActivityToken", Text),
     ("payload", Any),
-];
+]];
 
-const WEBPUSH: Fields = &[
+const WEBPUSH: Fields = &[&[
     ("data", Texts),
-    ("fcmOptions", Object(&[("analyticsLabel", Text), ("link", Text)])),
+    ("fcmOptions", Object(&[&[("analyticsLabel", Text), ("link", Text)]])),
     ("headers", Texts),
     ("notification", Any),
-];
+]];
 
 /// What is wrong, and where: field and description.
 pub(crate) type Violations = Vec<(String, String)>;
@@ -175,7 +173,9 @@ fn fields(
     let mut read = Map::new();
     for (key, mut value) in object {
         let at = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-        let Some((name, kind)) = known.iter().find(|(name, _)| is_name(name, &key)) else {
+        let Some((name, kind)) =
+            known.iter().copied().flatten().find(|(name, _)| is_name(name, &key))
+        else {
             let why = format!("Invalid JSON payload received. Unknown name {key:?}");
             violations.push((at, why));
             continue;

@@ -126,6 +126,14 @@ async fn what_is_not_in_the_schema_is_refused_by_name() {
         ("ttl without unit", with("/android/ttl", json!("60")), unreadable("message.android.ttl")),
         ("ttl below zero", with("/android/ttl", json!("-1s")), unreadable("message.android.ttl")),
         ("ttl as number", with("/android/ttl", json!(60)), unreadable("message.android.ttl")),
+        ("id in the first version", with("/android/notification/id", json!(1)), {
+            unreadable("message.android.notification.id")
+        }),
+        (
+            "priority in the second version",
+            v2(json!({ "priority": "HIGH" })),
+            unreadable("message.androidV2.priority"),
+        ),
         ("android as list", with("/android", json!([])), unreadable("message.android")),
         (
             "a field in both cases",
