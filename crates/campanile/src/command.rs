@@ -40,10 +40,18 @@ impl Client {
         F: FnOnce(campanile_api::Client, Format) -> Fut,
         Fut: Future<Output = Result<(), Failure>>,
     {
+        let address = &self.address;
+        if !address.starts_with("http://") {
+            let reason = "--server: must be a URL such as http://127.0.0.1:8640";
+            return Err(Failure::new(Kind::Usage, reason));
+        }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Failure::new(Kind::Bug, error))?;
         runtime.block_on(async {
-            let client = campanile_api::Client::connect(&self.address).await?;
+            let client = campanile_api::Client::connect(address).await.map_err(|error| {
+                let Failure { kind, message } = error.into();
+                Failure::new(kind, format_args!("{message} ({address})"))
+            })?;
             work(client, self.format).await
         })
     }

@@ -1,12 +1,15 @@
 //! `campanile group create`
 
-use campanile_core::port::StartAt;
+use campanile_core::port::{LogAdmin, ReadError, StartAt};
 use clap::{Subcommand, ValueEnum};
+use tracing::Level;
 
 use super::serve::ServerArgs;
 use crate::compose::Parts;
+use crate::config::LogConfig;
 use crate::environment::Environment;
 use crate::exit::{Failure, Kind};
+use crate::output::say;
 use crate::role::Group;
 use crate::{group, logging};
 
@@ -50,11 +53,34 @@ pub(crate) fn run(command: Command, environment: Environment) -> Result<(), Fail
         Start::End => StartAt::End,
     };
     let (config, _) = server.load(environment)?;
-    logging::start(&config.log);
+    let directory = &config.store.directory;
+    if !directory.is_dir() {
+        let message = format_args!("store.directory: {}: is no directory", directory.display());
+        return Err(Failure::new(Kind::Config, message));
+    }
+    logging::start(&LogConfig { level: Level::WARN, ..config.log });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::new(Kind::Bug, error))?;
     let parts = runtime.block_on(Parts::open(&config))?;
-    let created = runtime.block_on(group::create(&parts, known, start));
+    let created = runtime.block_on(create(&parts, known, start));
     parts.close();
     created
+}
+
+/// Creates `group` where one is missing; anything else would do nothing, and look as if it had.
+async fn create(parts: &Parts, group: Group, start: StartAt) -> Result<(), Failure> {
+    if parts.is_unused().await? {
+        let reason = "the log has no records; a server creates every group on such a log";
+        return Err(Failure::new(Kind::Failed, reason));
+    }
+    match parts.log(group.stream).progress(&group.group_name()).await {
+        Err(ReadError::NoGroup(_)) => group::create(parts, group, start).await?,
+        Ok(_) => {
+            let message = format_args!("there is a group {}; nothing was changed", group.name);
+            return Err(Failure::new(Kind::Failed, message));
+        }
+        Err(error) => return Err(Failure::new(Kind::Unavailable, error)),
+    }
+    say(format_args!("group {} is created", group.name));
+    Ok(())
 }

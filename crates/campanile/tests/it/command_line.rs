@@ -129,8 +129,12 @@ fn a_server_that_is_not_there_is_unavailable() {
     let done = call(&server, &["inbox", "--app", "shop", "--user", "alice"]);
     assert_eq!(done.status.code(), Some(69), "{}", talk(&done));
     assert!(talk(&done).starts_with("campanile: cannot reach the server: "), "{}", talk(&done));
-    let done = call("not a url", &["inbox", "--app", "shop", "--user", "alice"]);
-    assert_eq!(done.status.code(), Some(2), "{}", talk(&done));
+    assert!(talk(&done).ends_with(&format!(" ({server})\n")), "{}", talk(&done));
+    for bad in ["not a url", "http://", "127.0.0.1:8640", "https://localhost", "ftp://localhost"] {
+        let done = call(bad, &["inbox", "--app", "shop", "--user", "alice"]);
+        assert_eq!(done.status.code(), Some(2), "{bad}: {}", talk(&done));
+        assert!(talk(&done).starts_with("campanile: --server: "), "{bad}: {}", talk(&done));
+    }
 }
 
 #[test]

@@ -99,6 +99,10 @@ async fn a_log_keeps_its_partitions() {
 #[tokio::test]
 async fn a_missing_group_is_not_guessed() {
     let tower = Tower::new();
+    let create = ["group", "create", "scheduler", "--start", "end"];
+    let nowhere = tower.command(&create).output().unwrap();
+    assert_eq!(nowhere.status.code(), Some(78), "{}", talk(&nowhere));
+    assert!(!tower.path("data").exists(), "a wrong directory is not made a right one");
     tower.device("a1");
     let (server, client) = tower.serve(None).await;
     register(&client, "alice", "a1").await.unwrap();
@@ -120,6 +124,9 @@ async fn a_missing_group_is_not_guessed() {
     ] {
         let created = tower.command(&["group", "create", name, "--start", start]).output().unwrap();
         assert!(created.status.success(), "{}", talk(&created));
+        let again = tower.command(&["group", "create", name, "--start", "end"]).output().unwrap();
+        assert_eq!(again.status.code(), Some(1), "{}", talk(&again));
+        assert!(talk(&again).contains("nothing was changed"), "{}", talk(&again));
     }
     let (server, client) = tower.serve(None).await;
     let next = publish(&client, notification("alice", "Next", None)).await.unwrap();
