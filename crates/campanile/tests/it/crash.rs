@@ -20,7 +20,8 @@ const USERS: usize = 4;
 /// Between two notifications of a user: enough for load, few enough to look at each afterwards.
 const PACE: Duration = Duration::from_millis(10);
 /// From starting the process until a request is answered: as a rule, and on a machine that is busy
-/// with other tests at that moment.
+/// with other tests at that moment. Most of it is replaying the projection's journal, which is short
+/// here; so this finds a start that waits for something, not one that reads too much.
 const READY_MS: u64 = 1000;
 const READY_WHEN_BUSY_MS: u64 = 5000;
 
