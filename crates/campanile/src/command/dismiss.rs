@@ -54,16 +54,17 @@ impl fmt::Display for Recorded {
 /// [`Failure`] if one of them was not recorded; the others were.
 pub(crate) fn run(args: Args, client: &Client) -> Result<(), Failure> {
     client.run(|client, format| async move {
-        let asked = args.ids.len();
+        let ids = args.ids.clone();
+        let asked = ids.len();
         let answer = client.update_state(request(args)).await?;
         let mut recorded = 0;
-        for result in answer.results {
+        // In the order asked. The server does not repeat what is no id.
+        for (notification_id, result) in ids.into_iter().zip(answer.results) {
             let reason = match result.result {
                 Some(v1::item_result::Result::Failure(failure)) => Some(failure.reason),
                 _ => None,
             };
             recorded += usize::from(reason.is_none());
-            let notification_id = result.notification_id;
             let recorded = reason.is_none();
             format.write(&Recorded { notification_id, recorded, reason })?;
         }

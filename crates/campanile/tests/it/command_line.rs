@@ -69,6 +69,18 @@ async fn a_notification_from_publish_to_state_at() {
 
     let done = json(&at, &["dismiss", "--app", "shop", "--unsid", unsid, &id]);
     assert_eq!(done[0]["recorded"], true);
+    let both = call(&at, &["dismiss", "--app", "shop", "--user", "alice", "nonsense", &id]);
+    assert_eq!(both.status.code(), Some(1), "{}", talk(&both));
+    let both: Vec<Value> =
+        data(&both).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(
+        (&both[0]["notification_id"], &both[0]["recorded"]),
+        (&"nonsense".into(), &false.into())
+    );
+    assert_eq!(
+        (&both[1]["notification_id"], &both[1]["recorded"]),
+        (&id.as_str().into(), &true.into())
+    );
     let timeline = eventually(
         "timeline",
         || with(&["timeline"], &[&id]),
