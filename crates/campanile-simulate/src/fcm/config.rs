@@ -10,7 +10,7 @@ use crate::{Clock, Recording, StreamLimits, SystemClock};
 pub struct Config {
     /// Where to listen; by default a free port of 127.0.0.1.
     pub address: SocketAddr,
-    /// The names under which messages are taken. A client that names none (SNI) gets the first. By
+    /// The names under which messages are taken. A client that names none gets the first. By
     /// default Google's and `localhost`.
     pub send_hosts: Vec<String>,
     /// The names under which senders sign in. By default Google's and `localhost`.

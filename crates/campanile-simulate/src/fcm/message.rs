@@ -210,7 +210,7 @@ pub(crate) fn all_data(fields: &Map<String, Value>) -> impl Iterator<Item = (&st
 fn priority(said: Option<&str>, kind: Kind, fields: &Map<String, Value>) -> Priority {
     let v2 = fields.contains_key("androidV2");
     match said {
-        Some("HIGH") => Priority::High,
+        Some(said) if said.eq_ignore_ascii_case("HIGH") => Priority::High,
         Some(_) => Priority::Normal,
         None if v2 && kind != Kind::Notification => Priority::Normal,
         None if kind == Kind::Notification => Priority::High,

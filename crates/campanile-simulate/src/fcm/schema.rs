@@ -224,7 +224,10 @@ impl Type {
             Int32 => is_int32(value),
             Number => value.is_number(),
             Duration => is_duration(value),
-            Word(words) => value.as_str().is_some_and(|word| words.contains(&word)),
+            // Google's own clients send `high`.
+            Word(words) => value
+                .as_str()
+                .is_some_and(|said| words.iter().any(|word| word.eq_ignore_ascii_case(said))),
             Texts => value.as_object().is_some_and(|map| map.values().all(Value::is_string)),
             Any => value.is_object(),
             TextList => value.as_array().is_some_and(|list| list.iter().all(Value::is_string)),

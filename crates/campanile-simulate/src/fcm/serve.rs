@@ -1,6 +1,7 @@
 //! How FCM deals with one request.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -18,11 +19,26 @@ use crate::service::{Asked, Serve, Service, Shared, Subject};
 /// A message is at most 4096 bytes of keys and values; quotes and escapes come on top.
 const BODY_LIMIT: usize = 64 * 1024;
 
-/// What the host of a connection serves.
-#[derive(Clone, Copy, Debug)]
+/// What the hosts serve.
+#[derive(Clone, Debug)]
 pub(crate) struct Served {
-    messages: bool,
-    sign_ins: bool,
+    /// The host that the connection was made to.
+    host: Box<str>,
+    messages: Arc<[String]>,
+    sign_ins: Arc<[String]>,
+}
+
+impl Served {
+    /// Whether a request may be made here. A client may use a connection for every host that its
+    /// certificate is for (RFC 9113 §9.1.1), so what counts is the host that the request names; if
+    /// that is unknown, as an address is, the host of the connection.
+    fn serves(&self, parts: &Parts) -> bool {
+        let known = |host: &&str| self.messages.iter().chain(&*self.sign_ins).any(|it| it == host);
+        let host = parts.uri.host().filter(known).unwrap_or(&self.host);
+        let is_sign_in = parts.uri.path() == TOKEN_PATH;
+        let hosts = if is_sign_in { &self.sign_ins } else { &self.messages };
+        hosts.iter().any(|it| it == host)
+    }
 }
 
 impl Service for Fcm {
@@ -43,8 +59,8 @@ impl Serve for Fcm {
     type Verdict = Verdict;
 
     fn session(&self, host: &str) -> Served {
-        let is_one = |hosts: &[String]| hosts.iter().any(|name| name == host);
-        Served { messages: is_one(&self.send_hosts), sign_ins: is_one(&self.token_hosts) }
+        let (messages, sign_ins) = (self.send_hosts.clone(), self.token_hosts.clone());
+        Served { host: host.into(), messages, sign_ins }
     }
 
     fn subject<'a>(parts: &'a Parts, body: &'a Bytes) -> Subject<'a> {
@@ -57,10 +73,10 @@ impl Serve for Fcm {
     }
 
     fn judge(shared: &Shared<Self>, served: &mut Served, request: &Asked<'_>) -> Verdict {
-        let result = match request.parts.uri.path() == TOKEN_PATH {
-            true if served.sign_ins => sign_in(shared, request),
-            false if served.messages => send(shared, request),
-            _ => Err(check::not_found()),
+        let result = match request.parts.uri.path() {
+            _ if !served.serves(request.parts) => Err(check::not_found()),
+            TOKEN_PATH => sign_in(shared, request),
+            _ => send(shared, request),
         };
         match result {
             Ok(body) => Verdict(Ok(body)),

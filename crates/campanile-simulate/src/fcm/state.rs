@@ -23,8 +23,8 @@ use crate::service::State;
 /// What FCM knows besides its devices.
 #[derive(Debug)]
 pub struct Fcm {
-    pub(super) send_hosts: Vec<String>,
-    pub(super) token_hosts: Vec<String>,
+    pub(super) send_hosts: Arc<[String]>,
+    pub(super) token_hosts: Arc<[String]>,
     pub(super) accounts: Accounts,
     pub(super) tokens: Tokens,
     pub(super) token_life_s: u64,
@@ -47,8 +47,8 @@ pub(crate) struct Incoming<'a> {
 impl Fcm {
     pub(super) fn new(config: Config) -> Self {
         Self {
-            send_hosts: config.send_hosts,
-            token_hosts: config.token_hosts,
+            send_hosts: config.send_hosts.into(),
+            token_hosts: config.token_hosts.into(),
             accounts: Accounts::default(),
             tokens: Tokens::default(),
             token_life_s: config.token_life_s,

@@ -71,6 +71,7 @@ async fn valid_messages_are_accepted() {
         ("nothing in it", json!({ "token": PHONE }), accepted()),
         ("snake case", snake, accepted()),
         ("null is absent", with("/android/ttl", Value::Null), accepted()),
+        ("priority in lower case", with("/android/priority", json!("high")), accepted()),
         ("ttl 0", with("/android/ttl", json!("0s")), accepted()),
         ("ttl of 28 days", with("/android/ttl", json!("2419200s")), accepted()),
         ("ttl with a fraction", with("/android/ttl", json!("3.5s")), accepted()),
