@@ -4,10 +4,13 @@
 //! cargo run -p campanile-simulate --example apns_serve -- [directory] [address]
 //! ```
 //!
-//! It writes `ca.pem` (to trust) and `key.p8` (to sign with) into the directory, shows what arrives
+//! It writes `ca.pem` (to trust) and `key.p8` (to sign with, mode 600) into the directory, shows what arrives
 //! on its one device, and ends with Ctrl-C.
 
 #![allow(clippy::expect_used, reason = "an example stops at the first surprise")]
+
+#[path = "shared/private.rs"]
+mod private;
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -34,7 +37,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     apns.register_topic(TEAM, APP);
     apns.register_device(DEVICE, APP, Environment::Production)?;
     std::fs::write(directory.join("ca.pem"), apns.ca_pem())?;
-    std::fs::write(directory.join("key.p8"), key.private_pem())?;
+    private::write(&directory.join("key.p8"), &key.private_pem())?;
 
     let mut out = std::io::stdout();
     writeln!(out, "listening on {}", apns.addr())?;

@@ -4,12 +4,15 @@
 //! cargo run -p campanile-simulate --example fcm_serve -- [directory] [address]
 //! ```
 //!
-//! It writes `ca.pem` (to trust) and `account.json` (to sign in with) into the directory, shows
-//! what arrives on its one device, and ends with Ctrl-C. It goes by the names of Google's servers,
+//! It writes `ca.pem` (to trust) and `account.json` (to sign in with, mode 600) into the directory,
+//! shows what arrives on its one device, and ends with Ctrl-C. It goes by the names of Google's servers,
 //! so a client must be made to find those at its address: `curl --http2 --cacert ca.pem
 //! --connect-to ::127.0.0.1:PORT https://fcm.googleapis.com/…`.
 
 #![allow(clippy::expect_used, reason = "an example stops at the first surprise")]
+
+#[path = "shared/private.rs"]
+mod private;
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -33,7 +36,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let account = fcm.generate_account(PROJECT)?;
     fcm.register_device(PROJECT, DEVICE)?;
     std::fs::write(directory.join("ca.pem"), fcm.ca_pem())?;
-    std::fs::write(directory.join("account.json"), account.json())?;
+    private::write(&directory.join("account.json"), &account.json())?;
 
     let mut out = std::io::stdout();
     writeln!(out, "listening on {}", fcm.addr())?;
