@@ -5,13 +5,14 @@
 
 mod recent;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use campanile_core::port::{Fit, NewRecord, Piece, PieceKey};
 use campanile_core::{
-    Content, Event, Fingerprint, Limits, NotificationId, PlatformMask, Position, PostVerdict,
-    Posted, Priority, RequestKey, RequestRecord, RequestStamp, Timestamp,
+    AppId, Content, Event, Fingerprint, Limits, NotificationId, PlatformMask, Position,
+    PostVerdict, Posted, Priority, RequestKey, RequestRecord, RequestStamp, Timestamp,
 };
 
 use self::recent::Recent;
@@ -70,7 +71,7 @@ pub struct Published {
 #[derive(Debug)]
 pub struct Ingest {
     edge: Edge,
-    fits: Vec<Fit>,
+    fits: BTreeMap<AppId, Vec<Fit>>,
     recent: Mutex<Recent>,
     planted: Planted,
 }
@@ -82,9 +83,10 @@ struct Draft {
 }
 
 impl Ingest {
-    /// An ingest that refuses what one of `fits` refuses.
+    /// An ingest that refuses what one of an app's `fits` refuses, if the post is meant for that
+    /// platform: what a platform cannot carry is no reason against the others.
     #[must_use]
-    pub fn new(edge: Edge, fits: Vec<Fit>, planted: Planted) -> Self {
+    pub fn new(edge: Edge, fits: BTreeMap<AppId, Vec<Fit>>, planted: Planted) -> Self {
         Self { edge, fits, recent: Mutex::default(), planted }
     }
 
@@ -163,8 +165,11 @@ impl Ingest {
             expires_at,
             deliver_by,
         };
-        for fit in &self.fits {
-            fit(&posted).map_err(|unfit| Error::invalid("content", unfit))?;
+        let refused = self.fits.get(app).into_iter().flatten().find_map(|fit| {
+            fit(&posted).err().filter(|unfit| posted.platforms.contains(unfit.platform))
+        });
+        if let Some(unfit) = refused {
+            return Err(Error::invalid("content", unfit));
         }
         Ok(Draft { whom, posted })
     }

@@ -1,10 +1,11 @@
 //! Composition: adapters and roles put together, one short function for each role.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use campanile_core::port::{Clock, Entropy, EventLog, Fit, Projection, Stream};
-use campanile_core::{Offset, Platform, Route};
+use campanile_core::port::{Clock, Entropy, EventLog, Fit, Projection, Pusher, Stream};
+use campanile_core::{AppId, Offset, Platform};
 use campanile_embedded::{EmbeddedLog, OpenError, Options, Store};
 use campanile_engine::deliverer::{self, Deliverer};
 use campanile_engine::edge::{Edge, Names};
@@ -18,9 +19,10 @@ use campanile_engine::tasks::sleep;
 use campanile_engine::telemetry::Telemetry;
 use campanile_push::PoolConfig;
 use campanile_push::apns::{self, ApnsConfig, ApnsPusher, ApnsRoute};
+use campanile_push::fcm::{self, FcmConfig, FcmPusher, FcmRoute};
 use tokio::time::timeout;
 
-use crate::config::{Config, DeliverConfig};
+use crate::config::{ApnsRouteConfig, AppConfig, Config, DeliverConfig, FcmRouteConfig};
 use crate::exit::{Failure, Kind};
 use crate::role::Group;
 use crate::root::Root;
@@ -119,10 +121,19 @@ impl Parts {
     }
 }
 
-/// Takes what producers publish, if a platform can carry it.
-pub(crate) fn ingest(edge: Edge) -> Arc<Ingest> {
-    let fits: Vec<Fit> = vec![apns::fit];
-    Arc::new(Ingest::new(edge, fits, Planted::default()))
+/// Takes what producers publish, if the platforms that their app has routes to can carry it.
+pub(crate) fn ingest(edge: Edge, config: &Config) -> Arc<Ingest> {
+    Arc::new(Ingest::new(edge, fits(config), Planted::default()))
+}
+
+/// What the platforms of each app can carry.
+fn fits(config: &Config) -> BTreeMap<AppId, Vec<Fit>> {
+    let of = |app: &AppConfig| {
+        let apple: Option<Fit> = (!app.apns.is_empty()).then_some(apns::fit);
+        let google: Option<Fit> = (!app.fcm.is_empty()).then_some(fcm::fit);
+        apple.into_iter().chain(google).collect()
+    };
+    config.apps.iter().map(|(id, app)| (id.clone(), of(app))).collect()
 }
 
 /// Serves devices.
@@ -147,22 +158,38 @@ pub(crate) fn projector(parts: &Parts, group: Group) -> Projector {
 /// # Errors
 /// [`Failure`] if a route cannot be used.
 pub(crate) fn deliverer_apns(parts: &Parts, config: &Config) -> Result<Deliverer, Failure> {
-    let events: Arc<dyn EventLog> = parts.log(Stream::Events);
-    Ok(Deliverer::new(deliverer::Parts {
-        events,
+    let pusher = Arc::new(to_apple(config, parts.clock.clone())?);
+    Ok(deliverer(parts, Platform::Apns, Group::DELIVER_APNS, pusher, config.deliver.drain))
+}
+
+/// Hands deliveries to Google.
+///
+/// # Errors
+/// [`Failure`] if a route cannot be used.
+pub(crate) fn deliverer_fcm(parts: &Parts, config: &Config) -> Result<Deliverer, Failure> {
+    let pusher = Arc::new(to_google(config, parts.clock.clone())?);
+    Ok(deliverer(parts, Platform::Fcm, Group::DELIVER_FCM, pusher, config.deliver.drain))
+}
+
+fn deliverer(
+    parts: &Parts,
+    platform: Platform,
+    group: Group,
+    pusher: Arc<dyn Pusher>,
+    drain: Duration,
+) -> Deliverer {
+    Deliverer::new(deliverer::Parts {
+        events: parts.log(Stream::Events),
         receipts: parts.log(Stream::Receipts),
         projection: parts.projection(),
-        pusher: Arc::new(pusher(config, parts.clock.clone())?),
-        group: Group::DELIVER_APNS.group_name(),
+        pusher,
+        group: group.group_name(),
         clock: parts.clock.clone(),
         entropy: parts.entropy.clone(),
         telemetry: parts.telemetry.clone(),
-        config: deliverer::Config {
-            drain: config.deliver.drain,
-            ..deliverer::Config::of(Platform::Apns)
-        },
+        config: deliverer::Config { drain, ..deliverer::Config::of(platform) },
         planted: Planted::default(),
-    }))
+    })
 }
 
 /// Turns agenda entries that came due into events.
@@ -176,33 +203,44 @@ pub(crate) fn scheduler(parts: &Parts) -> Scheduler {
     })
 }
 
-/// The sender for the configured routes. It connects when there is something to send.
+/// The sender for the configured routes to Apple. It connects when there is something to send.
 ///
 /// # Errors
 /// [`Failure`] of the kind [`Kind::Config`] that names the route.
-pub(crate) fn pusher(config: &Config, clock: Arc<dyn Clock>) -> Result<ApnsPusher, Failure> {
-    let mut routes = Vec::new();
-    for (app, configured) in &config.apps {
-        for it in configured {
-            let route = Route {
-                app: app.clone(),
-                platform: Platform::Apns,
-                environment: it.environment,
-                credential: it.topic.as_str().into(),
-            };
-            routes.push(ApnsRoute { route, key: it.key.clone(), server: it.server.clone() });
-        }
-    }
-    let config = ApnsConfig { routes, pool: pool(&config.deliver) };
+pub(crate) fn to_apple(config: &Config, clock: Arc<dyn Clock>) -> Result<ApnsPusher, Failure> {
+    let of = |(app, it): (&AppId, &ApnsRouteConfig)| ApnsRoute {
+        route: it.route(app),
+        key: it.key.clone(),
+        server: it.server.clone(),
+    };
+    let apps = config.apps.iter();
+    let routes = apps.flat_map(|(id, app)| app.apns.iter().map(move |it| (id, it))).map(of);
+    let pool = pool(&config.deliver, config.deliver.connections);
+    let config = ApnsConfig { routes: routes.collect(), pool };
     ApnsPusher::new(config, clock).map_err(|error| Failure::new(Kind::Config, error))
 }
 
-fn pool(config: &DeliverConfig) -> PoolConfig {
-    PoolConfig {
-        connections: config.connections,
-        request_timeout: config.request_timeout,
-        ..PoolConfig::default()
-    }
+/// The sender for the configured routes to Google. It signs in and connects when there is something
+/// to send.
+///
+/// # Errors
+/// [`Failure`] of the kind [`Kind::Config`] that names the route.
+pub(crate) fn to_google(config: &Config, clock: Arc<dyn Clock>) -> Result<FcmPusher, Failure> {
+    let of = |(app, it): (&AppId, &FcmRouteConfig)| FcmRoute {
+        route: it.route(app),
+        account: it.account.clone(),
+        server: it.server.clone(),
+        sign_in: it.sign_in.clone(),
+    };
+    let apps = config.apps.iter();
+    let routes = apps.flat_map(|(id, app)| app.fcm.iter().map(move |it| (id, it))).map(of);
+    let pool = pool(&config.deliver, config.deliver.fcm_connections);
+    let config = FcmConfig { routes: routes.collect(), pool };
+    FcmPusher::new(config, clock).map_err(|error| Failure::new(Kind::Config, error))
+}
+
+fn pool(config: &DeliverConfig, connections: usize) -> PoolConfig {
+    PoolConfig { connections, request_timeout: config.request_timeout, ..PoolConfig::default() }
 }
 
 async fn is_unused(store: &Store) -> Result<bool, Failure> {

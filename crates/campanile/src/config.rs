@@ -21,9 +21,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use campanile_api::may_listen;
-use campanile_core::{AppId, Environment};
+use campanile_core::{AppId, Environment, Platform, Route};
 use campanile_push::Target;
 use campanile_push::apns::ApnsKey;
+use campanile_push::fcm::ServiceAccount;
 
 use crate::role::Role;
 use sources::Sources;
@@ -45,7 +46,7 @@ pub(crate) struct Config {
     pub(crate) deliver: DeliverConfig,
     pub(crate) log: LogConfig,
     /// The tenants and their routes.
-    pub(crate) apps: BTreeMap<AppId, Vec<ApnsRouteConfig>>,
+    pub(crate) apps: BTreeMap<AppId, AppConfig>,
 }
 
 /// What the process does, and where it listens.
@@ -68,8 +69,10 @@ pub(crate) struct StoreConfig {
 /// How pushes are sent.
 #[derive(Clone, Debug)]
 pub(crate) struct DeliverConfig {
-    /// Connections of one route.
+    /// Connections of one route to Apple.
     pub(crate) connections: usize,
+    /// Connections of one route to Google, which allows fewer requests on each.
+    pub(crate) fcm_connections: usize,
     /// How long a platform may take to answer.
     pub(crate) request_timeout: Duration,
     /// How long a stop waits for what is in flight.
@@ -92,6 +95,13 @@ pub(crate) enum LogFormat {
     Json,
 }
 
+/// The routes of a tenant. Without any it has an inbox, and nothing to push to.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct AppConfig {
+    pub(crate) apns: Vec<ApnsRouteConfig>,
+    pub(crate) fcm: Vec<FcmRouteConfig>,
+}
+
 /// A route to Apple.
 #[derive(Clone, Debug)]
 pub(crate) struct ApnsRouteConfig {
@@ -100,6 +110,39 @@ pub(crate) struct ApnsRouteConfig {
     pub(crate) topic: String,
     pub(crate) key: Arc<ApnsKey>,
     pub(crate) server: Target,
+}
+
+/// A route to Google: to the project of its account.
+#[derive(Clone, Debug)]
+pub(crate) struct FcmRouteConfig {
+    pub(crate) account: Arc<ServiceAccount>,
+    pub(crate) server: Target,
+    /// Where the account signs in.
+    pub(crate) sign_in: Target,
+}
+
+impl ApnsRouteConfig {
+    /// The route of `app` that this is.
+    pub(crate) fn route(&self, app: &AppId) -> Route {
+        Route {
+            app: app.clone(),
+            platform: Platform::Apns,
+            environment: self.environment,
+            credential: self.topic.as_str().into(),
+        }
+    }
+}
+
+impl FcmRouteConfig {
+    /// The route of `app` that this is.
+    pub(crate) fn route(&self, app: &AppId) -> Route {
+        Route {
+            app: app.clone(),
+            platform: Platform::Fcm,
+            environment: Environment::Production,
+            credential: self.account.project().into(),
+        }
+    }
 }
 
 /// What the command line and the environment say about the configuration.
@@ -204,6 +247,8 @@ fn store(from: &mut Sources<'_>, raw: &raw::Store) -> Result<StoreConfig, Config
 fn deliver(from: &mut Sources<'_>, raw: &raw::Deliver) -> Result<DeliverConfig, ConfigError> {
     let connections: sources::Setting<value::Connections> =
         from.get("deliver.connections", raw.connections.as_ref(), "4")?;
+    let fcm_connections: sources::Setting<value::Connections> =
+        from.get("deliver.fcm_connections", raw.fcm_connections.as_ref(), "16")?;
     let timeout: sources::Setting<value::Span> =
         from.get("deliver.request_timeout", raw.request_timeout.as_ref(), "15 s")?;
     let drain: sources::Setting<value::Span> =
@@ -216,6 +261,7 @@ fn deliver(from: &mut Sources<'_>, raw: &raw::Deliver) -> Result<DeliverConfig, 
     let limit = "must be 0 s to 8 s, so that a stop takes less than 10 s";
     Ok(DeliverConfig {
         connections: connections.value.0,
+        fcm_connections: fcm_connections.value.0,
         request_timeout: within(&timeout, second, minutes, "must be 1 s to 2 min")?,
         drain: within(&drain, Duration::ZERO, LONGEST_DRAIN, limit)?,
     })

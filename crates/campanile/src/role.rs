@@ -13,17 +13,26 @@ pub(crate) enum Role {
     Projector,
     /// Hands deliveries to Apple.
     DeliverApns,
+    /// Hands deliveries to Google.
+    DeliverFcm,
     /// Turns agenda entries that came due into events.
     Scheduler,
 }
 
 impl Role {
     /// Every role.
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Ingest, Self::Gateway, Self::Projector, Self::DeliverApns, Self::Scheduler];
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Ingest,
+        Self::Gateway,
+        Self::Projector,
+        Self::DeliverApns,
+        Self::DeliverFcm,
+        Self::Scheduler,
+    ];
 
     /// Every role's name, as a setting has them.
-    pub(crate) const ALL_NAMES: &str = "ingest,gateway,projector,deliver:apns,scheduler";
+    pub(crate) const ALL_NAMES: &str =
+        "ingest,gateway,projector,deliver:apns,deliver:fcm,scheduler";
 
     /// The name in settings, logs and threads.
     pub(crate) const fn name(self) -> &'static str {
@@ -32,6 +41,7 @@ impl Role {
             Self::Gateway => "gateway",
             Self::Projector => "projector",
             Self::DeliverApns => "deliver:apns",
+            Self::DeliverFcm => "deliver:fcm",
             Self::Scheduler => "scheduler",
         }
     }
@@ -42,6 +52,7 @@ impl Role {
             Self::Ingest | Self::Gateway => &[],
             Self::Projector => &[Group::PROJECTOR_EVENTS, Group::PROJECTOR_RECEIPTS],
             Self::DeliverApns => &[Group::DELIVER_APNS],
+            Self::DeliverFcm => &[Group::DELIVER_FCM],
             Self::Scheduler => &[Group::SCHEDULER],
         }
     }
@@ -68,12 +79,19 @@ impl Group {
         Self { name: "projector-receipts", stream: Stream::Receipts };
     /// Delivers to Apple.
     pub(crate) const DELIVER_APNS: Self = Self { name: "deliver:apns", stream: Stream::Events };
+    /// Delivers to Google.
+    pub(crate) const DELIVER_FCM: Self = Self { name: "deliver:fcm", stream: Stream::Events };
     /// Looks at agendas.
     pub(crate) const SCHEDULER: Self = Self { name: "scheduler", stream: Stream::Events };
 
     /// Every group there is.
-    pub(crate) const ALL: [Self; 4] =
-        [Self::PROJECTOR_EVENTS, Self::PROJECTOR_RECEIPTS, Self::DELIVER_APNS, Self::SCHEDULER];
+    pub(crate) const ALL: [Self; 5] = [
+        Self::PROJECTOR_EVENTS,
+        Self::PROJECTOR_RECEIPTS,
+        Self::DELIVER_APNS,
+        Self::DELIVER_FCM,
+        Self::SCHEDULER,
+    ];
 
     /// The name as ports want it.
     pub(crate) fn group_name(self) -> GroupName {
@@ -91,6 +109,6 @@ mod tests {
             assert_eq!(Role::parse(role.name()), Some(role));
         }
         assert_eq!(Role::ALL.map(Role::name).join(","), Role::ALL_NAMES);
-        assert_eq!(Role::parse("deliver:fcm"), None);
+        assert_eq!(Role::parse("deliver:pigeon"), None);
     }
 }

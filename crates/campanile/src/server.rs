@@ -148,6 +148,11 @@ impl Server {
             let name = Role::DeliverApns.name();
             self.keep(name, stopping.clone(), ended, move || role.run(stopping))?;
         }
+        if has(Role::DeliverFcm) {
+            let (role, stopping) = (compose::deliverer_fcm(&parts, config)?, stopping.clone());
+            let name = Role::DeliverFcm.name();
+            self.keep(name, stopping.clone(), ended, move || role.run(stopping))?;
+        }
         if has(Role::Scheduler) {
             let (role, stopping) = (compose::scheduler(&parts), stopping.clone());
             let name = Role::Scheduler.name();
@@ -190,7 +195,7 @@ impl Server {
         let edge = self.parts.edge()?;
         let has = |role| config.serve.roles.contains(&role);
         let services = Services {
-            ingest: has(Role::Ingest).then(|| compose::ingest(edge.clone())),
+            ingest: has(Role::Ingest).then(|| compose::ingest(edge.clone(), config)),
             gateway: has(Role::Gateway).then(|| compose::gateway(edge)),
             apps: Arc::new(config.apps.keys().cloned().collect()),
             entropy: self.parts.entropy.clone(),

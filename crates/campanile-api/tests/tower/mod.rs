@@ -11,6 +11,7 @@
 
 pub(crate) mod raw;
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -83,7 +84,7 @@ impl Tower {
             projectors.push(spawn(async move { run.await.unwrap() }));
         }
         let services = Services {
-            ingest: Some(Arc::new(Ingest::new(edge.clone(), Vec::new(), Planted::default()))),
+            ingest: Some(Arc::new(Ingest::new(edge.clone(), BTreeMap::new(), Planted::default()))),
             gateway: Some(Arc::new(Gateway::new(edge))),
             apps: Arc::new([APP, OTHER_APP].map(|app| AppId::new(app).unwrap()).into()),
             entropy,

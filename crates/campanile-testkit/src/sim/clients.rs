@@ -95,7 +95,7 @@ impl Clients {
             entropy: drawn,
             telemetry,
         };
-        let ingest = Arc::new(Ingest::new(edge.clone(), Vec::new(), planted));
+        let ingest = Arc::new(Ingest::new(edge.clone(), BTreeMap::new(), planted));
         *held(&self.front) = Some(Front { ingest, gateway: Arc::new(Gateway::new(edge)) });
         held(&self.book).devices.iter_mut().for_each(Device::forget_calls);
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use campanile_core::Platform;
 use campanile_proto::v1;
 use clap::{Subcommand, ValueEnum};
 use serde::Serialize;
@@ -37,18 +38,35 @@ pub(crate) struct Add {
     /// The app's own name for the installation; it stays when the address changes.
     #[arg(long)]
     installation: String,
-    /// The device token that Apple gave the installation, in hexadecimal.
-    #[arg(long)]
-    token: String,
-    /// The app's bundle id.
-    #[arg(long)]
-    topic: String,
-    /// Which of Apple's worlds issued the token.
-    #[arg(long, value_enum, default_value_t)]
-    environment: Environment,
+    #[command(flatten)]
+    address: AddressArgs,
     /// How long the registration lasts; 30 d if not said, which is the most.
     #[arg(long, value_parser = span, value_name = "DURATION")]
     lease: Option<Duration>,
+}
+
+/// Where the installation is reached: on an Apple device, or on an Android device.
+#[derive(Clone, Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("device").required(true).args(["token", "fcm_token", "fcm_fid"]))]
+struct AddressArgs {
+    /// The device token that Apple gave the installation, in hexadecimal.
+    #[arg(long, requires = "topic")]
+    token: Option<String>,
+    /// The app's bundle id.
+    #[arg(long, requires = "token")]
+    topic: Option<String>,
+    /// Which of Apple's worlds issued the token [default: production]
+    #[arg(long, value_enum, requires = "token")]
+    environment: Option<Environment>,
+    /// The registration token that Google gave the installation.
+    #[arg(long, requires = "project")]
+    fcm_token: Option<String>,
+    /// The Firebase installation id.
+    #[arg(long, requires = "project")]
+    fcm_fid: Option<String>,
+    /// The id of the Firebase project that the app belongs to.
+    #[arg(long, conflicts_with = "token")]
+    project: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
@@ -89,13 +107,16 @@ impl fmt::Display for Registered {
     }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 struct Listed {
     endpoint_id: String,
     /// `live`, or why it is not.
     status: String,
+    /// `apns` or `fcm`, of one that is live.
+    platform: Option<&'static str>,
     topic: Option<String>,
     environment: Option<String>,
+    project: Option<String>,
     since: String,
     lease_until: Option<String>,
 }
@@ -103,8 +124,10 @@ struct Listed {
 impl fmt::Display for Listed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}  {}  since {}", self.endpoint_id, self.status, self.since)?;
-        if let (Some(topic), Some(environment)) = (&self.topic, &self.environment) {
-            write!(f, "  {topic}  {environment}")?;
+        let kind = self.platform.into_iter();
+        let said = [&self.topic, &self.environment, &self.project].into_iter().flatten();
+        for word in kind.chain(said.map(String::as_str)) {
+            write!(f, "  {word}")?;
         }
         match &self.lease_until {
             Some(until) => write!(f, "  until {until}"),
@@ -144,18 +167,31 @@ pub(crate) fn run(command: Command, client: &Client) -> Result<(), Failure> {
 }
 
 fn registration(add: Add) -> v1::RegisterEndpointRequest {
-    let environment = match add.environment {
-        Environment::Production => v1::Environment::Production,
-        Environment::Sandbox => v1::Environment::Sandbox,
-    };
-    let Add { token, topic, .. } = add;
-    let apns = v1::ApnsAddress { token, topic, environment: environment.into() };
     v1::RegisterEndpointRequest {
         app: add.app,
         user_id: add.user,
         installation_id: add.installation,
-        address: Some(v1::Address { platform: Some(v1::address::Platform::Apns(apns)) }),
+        address: Some(v1::Address { platform: add.address.into_wire() }),
         lease_seconds: add.lease.map(seconds),
+    }
+}
+
+impl AddressArgs {
+    /// The address, if it is one; the command line sees to it that it is.
+    fn into_wire(self) -> Option<v1::address::Platform> {
+        if let (Some(token), Some(topic)) = (self.token, self.topic) {
+            let environment = match self.environment.unwrap_or_default() {
+                Environment::Production => v1::Environment::Production,
+                Environment::Sandbox => v1::Environment::Sandbox,
+            };
+            let environment = environment.into();
+            let apns = v1::ApnsAddress { token, topic, environment };
+            return Some(v1::address::Platform::Apns(apns));
+        }
+        let token = self.fcm_token.map(v1::fcm_address::Target::Token);
+        let target = token.or(self.fcm_fid.map(v1::fcm_address::Target::Fid))?;
+        let fcm = v1::FcmAddress { target: Some(target), project: self.project? };
+        Some(v1::address::Platform::Fcm(fcm))
     }
 }
 
@@ -169,20 +205,24 @@ fn retirement(retire: Retire) -> v1::RetireEndpointRequest {
 }
 
 fn live(endpoint: v1::Endpoint) -> Listed {
-    let address = endpoint.address.and_then(|address| address.platform);
-    let apns = address.and_then(|platform| match platform {
-        v1::address::Platform::Apns(apns) => Some(apns),
-        v1::address::Platform::Fcm(_) => None,
-    });
-    Listed {
+    let listed = Listed {
         endpoint_id: endpoint.endpoint_id,
         status: "live".to_owned(),
-        environment: apns
-            .as_ref()
-            .map(|apns| word(apns.environment().as_str_name(), "ENVIRONMENT_")),
-        topic: apns.map(|apns| apns.topic),
         since: instant(endpoint.registered_at.as_ref()),
         lease_until: Some(instant(endpoint.lease_until.as_ref())),
+        ..Listed::default()
+    };
+    match endpoint.address.and_then(|address| address.platform) {
+        Some(v1::address::Platform::Apns(apns)) => Listed {
+            platform: Some(Platform::Apns.name()),
+            environment: Some(word(apns.environment().as_str_name(), "ENVIRONMENT_")),
+            topic: Some(apns.topic),
+            ..listed
+        },
+        Some(v1::address::Platform::Fcm(fcm)) => {
+            Listed { platform: Some(Platform::Fcm.name()), project: Some(fcm.project), ..listed }
+        }
+        None => listed,
     }
 }
 
@@ -191,8 +231,6 @@ fn retired(endpoint: v1::RetiredEndpoint) -> Listed {
         status: word(endpoint.reason().as_str_name(), "RETIRE_REASON_"),
         since: instant(endpoint.retired_at.as_ref()),
         endpoint_id: endpoint.endpoint_id,
-        topic: None,
-        environment: None,
-        lease_until: None,
+        ..Listed::default()
     }
 }

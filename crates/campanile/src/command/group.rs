@@ -18,7 +18,7 @@ use crate::{group, logging};
 pub(crate) enum Command {
     /// Creates a group on a log that has records; stop the server first.
     Create {
-        /// projector-events, projector-receipts, deliver:apns or scheduler.
+        /// projector-events, projector-receipts, deliver:apns, deliver:fcm or scheduler.
         name: String,
         /// With which record it begins.
         #[arg(long, value_enum)]

@@ -30,7 +30,7 @@ pub(crate) struct ServerArgs {
     /// How many partitions a new log gets [default: 64]
     #[arg(long, value_name = "COUNT")]
     partitions: Option<String>,
-    /// What to do: some of ingest, gateway, projector, deliver:apns, scheduler [default: all]
+    /// What to do: some of ingest, gateway, projector, deliver:apns, deliver:fcm, scheduler [default: all]
     #[arg(long, value_name = "ROLES")]
     role: Option<String>,
     /// Listen beyond loopback although callers are not authenticated.
@@ -72,7 +72,9 @@ impl ServerArgs {
         let loaded = Config::load(given);
         let (config, effective) = loaded.map_err(|error| Failure::new(Kind::Config, error))?;
         // What only the sender can judge, such as a certificate that is none.
-        compose::pusher(&config, crate::system::SystemClock::start())?;
+        let clock = crate::system::SystemClock::start();
+        compose::to_apple(&config, clock.clone())?;
+        compose::to_google(&config, clock)?;
         Ok((config, effective))
     }
 }

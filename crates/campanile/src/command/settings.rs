@@ -46,7 +46,7 @@ pub(crate) fn run(
     match command {
         Command::Check(args) => {
             let (config, _) = args.load(environment)?;
-            let routes: usize = config.apps.values().map(Vec::len).sum();
+            let routes: usize = config.apps.values().map(|it| it.apns.len() + it.fcm.len()).sum();
             let apps = config.apps.len();
             say(format_args!("the configuration is good: {apps} apps, {routes} routes"));
             Ok(())
@@ -57,10 +57,11 @@ pub(crate) fn run(
                 format.write(&Shown { setting, value, origin })?;
             }
             for (app, routes) in &config.apps {
-                for route in routes {
-                    let environment = route.environment.name();
-                    let value = format!("{app}/{environment}/{}", route.topic);
-                    let origin = format!("{}:{}", route.server.host, route.server.port);
+                let to_apple = routes.apns.iter().map(|it| (it.route(app), &it.server));
+                let to_google = routes.fcm.iter().map(|it| (it.route(app), &it.server));
+                for (route, server) in to_apple.chain(to_google) {
+                    let value = route.to_string();
+                    let origin = format!("{}:{}", server.host, server.port);
                     format.write(&Shown { setting: "route", value, origin })?;
                 }
             }

@@ -44,6 +44,7 @@ pub(super) struct Store {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Deliver {
     pub(super) connections: Raw,
+    pub(super) fcm_connections: Raw,
     pub(super) request_timeout: Raw,
     pub(super) drain: Raw,
 }
@@ -63,6 +64,8 @@ pub(super) struct App {
     pub(super) id: Spanned<String>,
     #[serde(default)]
     pub(super) apns: Vec<Spanned<Apns>>,
+    #[serde(default)]
+    pub(super) fcm: Vec<Spanned<Fcm>>,
 }
 
 /// `[[apps.apns]]`
@@ -82,6 +85,33 @@ pub(super) struct Apns {
     #[serde(default)]
     pub(super) address: Option<Spanned<String>>,
     #[serde(default)]
+    pub(super) ca_file: Option<Spanned<String>>,
+}
+
+/// `[[apps.fcm]]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Fcm {
+    pub(super) account_file: Spanned<String>,
+    #[serde(default)]
+    pub(super) host: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(super) port: Option<Spanned<u16>>,
+    #[serde(default)]
+    pub(super) address: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(super) ca_file: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(super) sign_in: Server,
+}
+
+/// `sign_in` of `[[apps.fcm]]`: a server other than the one that is known.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Server {
+    pub(super) host: Option<Spanned<String>>,
+    pub(super) port: Option<Spanned<u16>>,
+    pub(super) address: Option<Spanned<String>>,
     pub(super) ca_file: Option<Spanned<String>>,
 }
 

@@ -8,6 +8,8 @@ use std::path::Path;
 
 use super::*;
 
+mod fcm;
+
 /// A directory with a configuration, and a key that only its owner can read.
 struct Files(tempfile::TempDir);
 
@@ -87,7 +89,7 @@ fn an_app_has_its_routes_and_its_key_is_not_printed() {
                  address = \"127.0.0.1:5\"\n";
     let files = Files::new(&format!("{APP}{extra}"));
     let config = files.load(Given::default()).unwrap().0;
-    let route = &config.apps[&AppId::new("shop").unwrap()][0];
+    let route = &config.apps[&AppId::new("shop").unwrap()].apns[0];
     assert_eq!((route.environment, route.server.port), (Environment::Sandbox, 2197));
     let secret = fs::read_to_string(files.path().join("key.p8")).unwrap();
     let secret = secret.lines().nth(1).unwrap();
@@ -99,7 +101,8 @@ fn routes_with_the_same_ids_share_one_key() {
     let second = APP.replace("shop", "bank");
     let files = Files::new(&format!("{APP}{second}"));
     let config = files.load(Given::default()).unwrap().0;
-    let keys: Vec<_> = config.apps.values().flatten().map(|route| &route.key).collect();
+    let keys: Vec<_> =
+        config.apps.values().flat_map(|app| &app.apns).map(|route| &route.key).collect();
     assert!(Arc::ptr_eq(keys[0], keys[1]));
     files.put("other.p8", "", 0o600);
     files.put("campanile.toml", &format!("{APP}{}", second.replace("key.p8", "other.p8")), 0o644);
@@ -126,7 +129,7 @@ fn mistakes_in_the_file_name_line_and_key() {
         ("[deliver]\ndrain = \"9 s\"", "campanile.toml:2: deliver.drain: must be 0 s to 8 s"),
         ("[log]\nlevel = \"loud\"", "campanile.toml:2: log.level: must be error, warn"),
         ("[log]\nlevel = \"info\"\nlevel = \"warn\"", "campanile.toml:3: log.level: duplicate key"),
-        ("[serve]\nroles = [\"deliver:fcm\"]", "campanile.toml:2: serve.roles: must be some of"),
+        ("[serve]\nroles = [\"deliver:pigeon\"]", "campanile.toml:2: serve.roles: must be some of"),
         ("[serve]\nroles = []", "campanile.toml:2: serve.roles: must be some of"),
         ("[serve]\nlisten = \"0.0.0.0:1\"", "campanile.toml:2: serve.listen: callers are not"),
         ("[serve\n", "campanile.toml:1"),
@@ -209,7 +212,11 @@ fn mistakes_in_the_environment_and_in_flags_name_them() {
 #[test]
 fn a_number_out_of_its_limits_is_told_the_limits() {
     let page = repository("docs/configuration.md");
-    for (setting, least, most) in [("store.partitions", 1, 4096), ("deliver.connections", 1, 100)] {
+    for (setting, least, most) in [
+        ("store.partitions", 1, 4096),
+        ("deliver.connections", 1, 100),
+        ("deliver.fcm_connections", 1, 100),
+    ] {
         let load = |number: &str| {
             let mut given = Given::default();
             given.flags.insert(setting, ("--flag", number.to_owned()));
@@ -243,15 +250,20 @@ fn repository(path: &str) -> String {
 
 #[test]
 fn the_examples_are_good() {
-    for (example, key) in [("campanile", "AuthKey_KEY0000001.p8"), ("simulated", "key.p8")] {
+    let account = fcm::account();
+    for example in ["campanile", "simulated", "simulated-fcm"] {
         let files = Files::new(&repository(&format!("examples/{example}.toml")));
         let pem = fs::read_to_string(files.path().join("key.p8")).unwrap();
-        files.put(key, &pem, 0o600);
+        files.put("AuthKey_KEY0000001.p8", &pem, 0o600);
+        files.put("shop-firebase-adminsdk.json", &account, 0o600);
+        files.put("account.json", &account, 0o600);
         let apns = campanile_simulate::apns::Simulator::spawn_thread(Default::default()).unwrap();
         files.put("ca.pem", apns.ca_pem(), 0o644);
         let (config, _) = files.load(Given::default()).unwrap();
         assert_eq!(config.apps.len(), 1, "{example}");
-        crate::compose::pusher(&config, crate::system::SystemClock::start()).unwrap();
+        let clock = crate::system::SystemClock::start();
+        crate::compose::to_apple(&config, clock.clone()).unwrap();
+        crate::compose::to_google(&config, clock).unwrap();
     }
 }
 

@@ -12,7 +12,8 @@ use campanile_push::{Roots, Target};
 use campanile_simulate::apns;
 
 use crate::config::{
-    ApnsRouteConfig, Config, DeliverConfig, LogConfig, LogFormat, ServeConfig, StoreConfig,
+    ApnsRouteConfig, AppConfig, Config, DeliverConfig, LogConfig, LogFormat, ServeConfig,
+    StoreConfig,
 };
 use crate::exit::{Failure, Kind};
 use crate::role::Role;
@@ -83,7 +84,11 @@ impl Stage {
             key: Arc::new(key),
             server: target,
         };
-        let config = config(port, &directory, BTreeMap::from([(app, vec![route])]));
+        let config = config(
+            port,
+            &directory,
+            BTreeMap::from([(app, AppConfig { apns: vec![route], fcm: Vec::new() })]),
+        );
         Ok(Self { apns, config, directory })
     }
 
@@ -94,11 +99,7 @@ impl Stage {
     }
 }
 
-fn config(
-    port: u16,
-    directory: &tempfile::TempDir,
-    apps: BTreeMap<AppId, Vec<ApnsRouteConfig>>,
-) -> Config {
+fn config(port: u16, directory: &tempfile::TempDir, apps: BTreeMap<AppId, AppConfig>) -> Config {
     Config {
         serve: ServeConfig {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
@@ -113,6 +114,7 @@ fn config(
         },
         deliver: DeliverConfig {
             connections: 1,
+            fcm_connections: 1,
             request_timeout: Duration::from_secs(15),
             drain: Duration::from_secs(2),
         },

@@ -95,6 +95,47 @@ async fn a_notification_from_publish_to_state_at() {
 }
 
 #[tokio::test]
+async fn an_endpoint_is_of_one_platform() {
+    let tower = Tower::new();
+    let server = tower.start(None);
+    let at = server.address().await;
+    let add = |installation: &str, address: &[&str]| {
+        let add = ["endpoint", "add", "--app", "shop", "--user", "alice"];
+        call(&at, &[&add, &["--installation", installation][..], address].concat())
+    };
+    let google = ["--project", "shop-4711"];
+    for (installation, address) in [
+        ("phone", vec!["--token", "a1", "--topic", TOPIC]),
+        ("tablet", [&google[..], &["--fcm-token", "tablet:APA91b"]].concat()),
+        ("watch", [&google[..], &["--fcm-fid", "watch"]].concat()),
+    ] {
+        let added = add(installation, &address);
+        assert!(added.status.success(), "{address:?}: {}", talk(&added));
+    }
+    let list = || json(&at, &["endpoint", "list", "--app", "shop", "--user", "alice"]);
+    let listed = eventually("three are live", list, |list| list.len() == 3);
+    let of = |platform: &'static str| listed.iter().filter(move |it| it["platform"] == platform);
+    assert!(of("apns").all(|it| it["topic"] == TOPIC && it["environment"] == "production"));
+    assert!(of("fcm").all(|it| it["project"] == "shop-4711" && it["topic"].is_null()));
+    assert_eq!((of("apns").count(), of("fcm").count()), (1, 2), "{listed:?}");
+    assert!(!listed.iter().any(|it| it.to_string().contains("APA91b")), "{listed:?}");
+
+    for (address, word) in [
+        (vec![], "--fcm-token"),
+        (vec!["--token", "a1"], "--topic"),
+        (vec!["--topic", TOPIC], "--token"),
+        (vec!["--fcm-fid", "watch"], "--project"),
+        (vec!["--token", "a1", "--topic", TOPIC, "--project", "p"], "--project"),
+        ([&google[..], &["--fcm-fid", "x", "--fcm-token", "x"]].concat(), "--fcm-token"),
+        ([&google[..], &["--fcm-fid", "x", "--environment", "sandbox"]].concat(), "--environment"),
+    ] {
+        let refused = add("phone", &address);
+        assert_eq!(refused.status.code(), Some(2), "{address:?}: {}", talk(&refused));
+        assert!(talk(&refused).contains(word), "{address:?}: {}", talk(&refused));
+    }
+}
+
+#[tokio::test]
 async fn an_app_without_a_route_has_an_inbox() {
     let tower = Tower::new();
     let server = tower.start(None);

@@ -120,6 +120,7 @@ async fn a_missing_group_is_not_guessed() {
         ("projector-events", "beginning"),
         ("projector-receipts", "beginning"),
         ("deliver:apns", "end"),
+        ("deliver:fcm", "end"),
         ("scheduler", "end"),
     ] {
         let created = tower.command(&["group", "create", name, "--start", start]).output().unwrap();
@@ -132,6 +133,39 @@ async fn a_missing_group_is_not_guessed() {
     let next = publish(&client, notification("alice", "Next", None)).await.unwrap();
     settled(&client, "alice", &next.notification_id, 1).await;
     assert_eq!(tower.accepted("a1"), 2, "nothing rings for the second time");
+    assert!(server.terminate().await.success());
+}
+
+/// A log that was made before there was delivery to Google.
+#[tokio::test]
+async fn a_group_that_is_new_in_a_release_is_asked_for() {
+    let tower = Tower::new();
+    tower.device("a1");
+    let (server, client) = tower.serve(None).await;
+    register(&client, "alice", "a1").await.unwrap();
+    let first = publish(&client, notification("alice", "Bell", None)).await.unwrap();
+    settled(&client, "alice", &first.notification_id, 1).await;
+    assert!(server.terminate().await.success());
+    std::fs::remove_file(tower.path("data/groups")).unwrap();
+    let create = |name| {
+        let command = ["group", "create", name, "--start", "end"];
+        let created = tower.command(&command).output().unwrap();
+        assert!(created.status.success(), "{}", talk(&created));
+    };
+    let before = ["projector-events", "projector-receipts", "deliver:apns", "scheduler"];
+    before.into_iter().for_each(create);
+
+    let refused = tower.command(&["serve", "--listen", "127.0.0.1:0"]).output().unwrap();
+    assert_eq!(refused.status.code(), Some(78));
+    let told = talk(&refused);
+    assert!(told.contains("campanile group create deliver:fcm --start beginning|end"), "{told}");
+    let (server, _client) =
+        tower.serve(Some("ingest,gateway,projector,deliver:apns,scheduler")).await;
+    assert!(server.terminate().await.success());
+    create("deliver:fcm");
+    let (server, client) = tower.serve(None).await;
+    let next = publish(&client, notification("alice", "Next", None)).await.unwrap();
+    settled(&client, "alice", &next.notification_id, 1).await;
     assert!(server.terminate().await.success());
 }
 

@@ -1,5 +1,5 @@
-//! The binary from outside: started as a process, called over sockets, killed for real. Apple and
-//! the devices are simulated in the test; everything else is as in production.
+//! The binary from outside: started as a process, called over sockets, killed for real. Apple,
+//! Google and the devices are simulated in the test; everything else is as in production.
 
 #![cfg(unix)]
 #![allow(
@@ -17,6 +17,7 @@ mod crash;
 mod demo;
 mod lifecycle;
 mod mistakes;
+mod platforms;
 mod process;
 mod ring;
 mod suppress;

@@ -95,7 +95,8 @@ impl Tower {
     }
 }
 
-fn write_private(path: &PathBuf, text: &str) {
+/// Writes a file that only its owner can read.
+pub(crate) fn write_private(path: &PathBuf, text: &str) {
     use std::os::unix::fs::PermissionsExt;
     std::fs::write(path, text).unwrap();
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
