@@ -91,13 +91,26 @@ impl Engine {
         (share, rss.expect("its memory") / 1024)
     }
 
-    /// CPU time so far, in clock ticks: `utime` and `stime`, the 14th and 15th field.
-    fn ticks(&self) -> f64 {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.process.id()));
-        let stat = stat.expect("its times");
-        let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
-        fields.skip(11).take(2).filter_map(|field| field.parse::<f64>().ok()).sum()
+    /// CPU time so far, in seconds.
+    pub(crate) fn cpu(&self) -> f64 {
+        self.ticks() / TICKS
     }
+
+    fn ticks(&self) -> f64 {
+        ticks(&self.process.id().to_string())
+    }
+}
+
+/// CPU time of this process so far, in seconds: the generator's and the simulator's.
+pub(crate) fn own_cpu() -> f64 {
+    ticks("self") / TICKS
+}
+
+/// CPU time of a process, in clock ticks: `utime` and `stime`, the 14th and 15th field.
+fn ticks(process: &str) -> f64 {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).expect("its times");
+    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+    fields.skip(11).take(2).filter_map(|field| field.parse::<f64>().ok()).sum()
 }
 
 impl Drop for Engine {

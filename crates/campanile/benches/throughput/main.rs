@@ -28,7 +28,7 @@ use std::time::{Duration, Instant};
 
 use campanile_simulate::apns::{Fault, When};
 
-use self::engine::Engine;
+use self::engine::{Engine, own_cpu};
 use self::tower::Tower;
 
 /// How often each figure is taken.
@@ -39,6 +39,8 @@ const USERS: usize = 400;
 const ENDPOINTS: usize = 5;
 /// Notifications of one ingest round.
 const INGEST: usize = 400_000;
+/// What the platform takes to answer in the round with latency.
+const LATENCY: Duration = Duration::from_millis(50);
 /// Notifications of one fan-out round.
 const FANOUT: usize = 40_000;
 
@@ -54,42 +56,63 @@ fn main() {
     runtime.block_on(run());
 }
 
+/// Whether a part is asked for: by name (`ingest`, `fan-out`, `latency`), or all without a name.
+fn wants(part: &str) -> bool {
+    let names = std::env::args().skip(1).filter(|argument| !argument.starts_with('-'));
+    let names: Vec<_> = names.collect();
+    names.is_empty() || names.iter().any(|name| name == part)
+}
+
 async fn run() {
     let tower = Tower::start();
     let engine = Engine::start(&tower).await;
     let client = engine.client().await;
     load::register(&client, &tower, USERS, ENDPOINTS).await;
-
-    let fan_out = fan_out(&tower, &client).await;
-    let alone = rounds(|| baseline::push_client(&tower, FANOUT * ENDPOINTS)).await;
-    let latency = tower.simulator.inject(Fault::delay(Duration::from_millis(50), When::Always));
-    let slow_fan_out = self::fan_out(&tower, &client).await;
-    tower.simulator.lift(latency);
-
-    let raw = baseline::raw_append(INGEST);
-    let ingest = rounds(|| load::publish(&client, "stranger", 100_000, INGEST)).await;
+    println!("{:<44} {:>12} {:>8}  of", "", "per second", "ratio");
+    if wants("fan-out") {
+        let pushed = fan_out(&tower, &engine, &client).await;
+        let alone = rounds(|| baseline::push_client(&tower, FANOUT * ENDPOINTS)).await;
+        line("fan-out, acknowledged pushes", pushed, Some((alone, "push client alone")));
+        line("push client alone", alone, None);
+    }
+    if wants("latency") {
+        let pushed = fan_out(&tower, &engine, &client).await;
+        let latency = tower.simulator.inject(Fault::delay(LATENCY, When::Always));
+        let slow = fan_out(&tower, &engine, &client).await;
+        tower.simulator.lift(latency);
+        line("fan-out at 50 ms latency", slow, Some((pushed, "fan-out without")));
+    }
+    if wants("ingest") {
+        let raw = baseline::raw_append(INGEST);
+        let ingest = rounds(|| load::publish(&client, "stranger", 100_000, INGEST)).await;
+        line("durable ingest, notifications", ingest, Some((raw, "raw write and sync")));
+        line("raw write and sync, same bytes and batches", raw, None);
+    }
     engine.settled().await;
     let (idle_cpu, rss) = engine.idle(Duration::from_secs(5)).await;
-
-    println!("{:<44} {:>12} {:>8}  of", "", "per second", "ratio");
-    line("durable ingest, notifications", ingest, Some((raw, "raw write and sync")));
-    line("fan-out, acknowledged pushes", fan_out, Some((alone, "push client alone")));
-    line("fan-out at 50 ms latency", slow_fan_out, Some((fan_out, "fan-out without")));
-    line("push client alone", alone, None);
-    line("raw write and sync, same bytes and batches", raw, None);
     println!("idle engine: {:.2} % CPU, {rss} MiB", idle_cpu * 100.0);
 }
 
 /// Acknowledged pushes per second, from the first publish to the last acknowledgement.
-async fn fan_out(tower: &Tower, client: &campanile_api::Client) -> f64 {
-    rounds(async || {
+async fn fan_out(tower: &Tower, engine: &Engine, client: &campanile_api::Client) -> f64 {
+    let before = (engine.cpu(), own_cpu());
+    let pushed = rounds(async || {
         let expected = tower.accepted() + (FANOUT * ENDPOINTS) as u64;
         let started = Instant::now();
         load::publish(client, "user", USERS, FANOUT).await;
         tower.wait_for(expected).await;
         (FANOUT * ENDPOINTS) as f64 / started.elapsed().as_secs_f64()
     })
-    .await
+    .await;
+    engine.settled().await;
+    let pushes = (ROUNDS * FANOUT * ENDPOINTS) as f64;
+    let per_100k = |before, after| (after - before) / pushes * 1e5;
+    println!(
+        "CPU s per 100,000 pushes: {:.2} engine, {:.2} simulator and generator",
+        per_100k(before.0, engine.cpu()),
+        per_100k(before.1, own_cpu()),
+    );
+    pushed
 }
 
 /// The median of what `round` measures.
