@@ -28,16 +28,15 @@ pub struct Changes {
 }
 
 /// The pieces of state that `event` about `user` may read or change. [`apply`] needs these, and
-/// no others.
-#[must_use]
-pub fn touches(user: UserRef, event: &Event) -> Vec<PieceKey> {
+/// no others; [`crate::plan`] also needs the user's reach.
+pub fn touches(user: UserRef, event: &Event) -> impl Iterator<Item = PieceKey> + Clone {
     let request = match event {
         Event::NotificationPosted(posted) => posted.request,
         _ => None,
     };
-    let reach = std::iter::once(PieceKey::Reach(user));
+    let reach = is_about_reach(event).then_some(PieceKey::Reach(user));
     let item = event.item().map(|id| PieceKey::Item(user, id));
-    reach.chain(item).chain(request.map(|stamp| PieceKey::Request(user, stamp.key))).collect()
+    [reach, item, request.map(|stamp| PieceKey::Request(user, stamp.key))].into_iter().flatten()
 }
 
 /// Folds a recorded event into the pieces it touches.
@@ -112,13 +111,16 @@ impl State {
     #[must_use]
     pub fn from_pieces(pieces: impl IntoIterator<Item = Piece>) -> Self {
         let mut state = Self::default();
-        for piece in pieces {
-            match piece {
-                Piece::Reach(reach) => state.reach = reach,
-                Piece::Item(item) => state.item = Some(item),
-                Piece::Request(request) => state.request = Some(request),
-            }
-        }
+        pieces.into_iter().for_each(|piece| state.put(piece));
         state
+    }
+
+    /// Takes a piece in.
+    pub fn put(&mut self, piece: Piece) {
+        match piece {
+            Piece::Reach(reach) => self.reach = reach,
+            Piece::Item(item) => self.item = Some(item),
+            Piece::Request(request) => self.request = Some(request),
+        }
     }
 }

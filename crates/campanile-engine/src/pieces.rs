@@ -1,15 +1,15 @@
 //! A set of pieces of state that events are folded into.
 
-use std::collections::{BTreeSet, HashMap};
-use std::hash::{BuildHasherDefault, DefaultHasher};
+use std::collections::HashMap;
 
 use campanile_core::port::{Piece, PieceKey};
 use campanile_core::{Changes, Event, Limits, Offset, Recorded, State, Timestamp, apply, touches};
+use rustc_hash::FxBuildHasher;
 
 use crate::planted::{Bug, Planted};
 
 /// A hash map that iterates the same way in every run; its keys are hashes nobody can choose.
-pub(crate) type Map<K, V> = HashMap<K, V, BuildHasherDefault<DefaultHasher>>;
+pub(crate) type Map<K, V> = HashMap<K, V, FxBuildHasher>;
 
 /// Pieces by key.
 #[derive(Clone, Debug, Default)]
@@ -69,54 +69,45 @@ impl Pieces {
             record
         };
         let keys = touches(record.fact.user, &record.fact.event);
-        let (known, unknown): (Vec<_>, Vec<_>) =
-            keys.into_iter().partition(|key| self.is_known(key));
-        if unknown.iter().any(|key| matches!(key, PieceKey::Request(..))) {
-            known.iter().filter(|key| matches!(key, PieceKey::Item(..))).for_each(|key| {
-                self.known.remove(key);
+        if keys.clone().any(|key| matches!(key, PieceKey::Request(..)) && !self.is_known(&key)) {
+            keys.filter(|key| matches!(key, PieceKey::Item(..))).for_each(|key| {
+                self.known.remove(&key);
             });
             return (Changes::default(), Vec::new());
         }
-        let (newer, known): (Vec<_>, Vec<_>) =
-            known.into_iter().partition(|key| self.is_newer(key, record.position.offset));
-        let newer: Vec<_> = newer.iter().filter_map(|key| self.get(key).cloned()).collect();
+        let is_newer = |known: &Known| record.position.offset < known.as_of;
         let is_kept = |piece: &Piece| keep_until(piece).is_none_or(|until| record.time <= until);
-        let taken = known.iter().filter_map(|key| Some((*key, self.take(key)?)));
-        let (taken, forgotten): (Vec<_>, Vec<_>) = taken.partition(|(_, piece)| is_kept(piece));
-        let taken = taken.into_iter().map(|(_, piece)| piece);
-        let mut state = State::from_pieces(newer.into_iter().chain(taken));
+        let mut state = State::default();
+        for key in keys.clone() {
+            let Some(known) = self.known.get_mut(&key) else { continue };
+            let piece = match is_newer(known) {
+                true => known.piece.clone(),
+                // Taken, so that it is changed in place.
+                false => known.piece.take_if(|piece| is_kept(piece)),
+            };
+            piece.into_iter().for_each(|piece| state.put(piece));
+        }
         let changes = apply(&mut state, record);
-        let mut changed = BTreeSet::new();
-        for key in known {
+        let mut changed = Vec::new();
+        for key in keys {
+            let Some(known) = self.known.get_mut(&key).filter(|known| !is_newer(known)) else {
+                continue;
+            };
             let (piece, is_changed) = match key {
                 PieceKey::Reach(_) => (Some(Piece::Reach(state.reach.clone())), changes.reach),
                 PieceKey::Item(..) => (state.item.clone().map(Piece::Item), changes.item),
                 PieceKey::Request(..) => (state.request.map(Piece::Request), changes.request),
             };
-            self.set(&key, piece);
             if is_changed {
-                changed.insert(key);
+                changed.push(key);
+            }
+            // One that may be dropped, and that nothing takes the place of, is still what storage
+            // has to have, to drop it.
+            if is_changed || known.piece.is_none() {
+                known.piece = piece;
             }
         }
-        // If nothing took its place it is still what storage has to have, to drop it.
-        for (key, piece) in forgotten.into_iter().filter(|(key, _)| !changed.contains(key)) {
-            self.set(&key, Some(piece));
-        }
-        (changes, changed.into_iter().collect())
-    }
-
-    fn is_newer(&self, key: &PieceKey, event: Offset) -> bool {
-        self.known.get(key).is_some_and(|known| event < known.as_of)
-    }
-
-    fn take(&mut self, key: &PieceKey) -> Option<Piece> {
-        self.known.get_mut(key)?.piece.take()
-    }
-
-    fn set(&mut self, key: &PieceKey, piece: Option<Piece>) {
-        if let Some(known) = self.known.get_mut(key) {
-            known.piece = piece;
-        }
+        (changes, changed)
     }
 }
 

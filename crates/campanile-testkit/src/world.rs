@@ -58,17 +58,18 @@ impl World {
         });
     }
 
-    /// The pieces that an event about `user` touches.
+    /// The pieces that an event about `user` touches, and the user's reach.
     #[must_use]
     pub fn state(&self, user: UserRef, event: &Event) -> State {
         let keys = touches(user, event);
-        State::from_pieces(keys.iter().filter_map(|key| self.pieces.get(key).cloned()))
+        let keys = keys.chain([PieceKey::Reach(user)]);
+        State::from_pieces(keys.filter_map(|key| self.pieces.get(&key).cloned()))
     }
 
     /// The pieces that `record`, folded last, changed, as a projector stores them.
     #[must_use]
     pub fn written(&self, record: &Recorded, changes: &Changes) -> Vec<PieceWrite> {
-        let keys = touches(record.fact.user, &record.fact.event).into_iter();
+        let keys = touches(record.fact.user, &record.fact.event);
         let changed = keys.filter(|key| match key {
             PieceKey::Reach(_) => changes.reach,
             PieceKey::Item(..) => changes.item,

@@ -98,7 +98,7 @@ proptest! {
         for record in &log {
             let before = world.clone();
             world.apply(record);
-            let touched = touches(record.fact.user, &record.fact.event);
+            let touched: Vec<_> = touches(record.fact.user, &record.fact.event).collect();
             for (key, piece) in world.pieces() {
                 let same = before.pieces().any(|(k, p)| (k, p) == (key, piece));
                 prop_assert!(same || touched.contains(key), "{key:?}");

@@ -47,23 +47,47 @@ impl View {
         }
     }
 
-    /// The pieces that must be read before `events` can be folded and planned.
+    /// The pieces that must be read before `events` can be folded and planned; asked again after
+    /// each read, until there are none. Whoever has no endpoint of the platform costs no more than
+    /// finding that out.
     pub(crate) fn missing(&self, events: &[Arc<Recorded>]) -> Vec<PieceKey> {
-        let mut keys: BTreeSet<PieceKey> = events
+        let wanting: Vec<_> = events.iter().filter(|event| self.needs_state(event)).collect();
+        let unknown = |key: &PieceKey| !self.pieces.is_known(key);
+        let reaches = wanting.iter().map(|event| PieceKey::Reach(event.fact.user));
+        let reaches: BTreeSet<PieceKey> = reaches.filter(unknown).collect();
+        if !reaches.is_empty() {
+            return reaches.into_iter().collect();
+        }
+        let registers =
+            |event: &&Arc<Recorded>| matches!(event.fact.event, Event::EndpointRegistered { .. });
+        let registering = events.iter().filter(registers).map(|event| event.fact.user);
+        let registering: BTreeSet<UserRef> = registering.collect();
+        let may_hear = |event: &&&Arc<Recorded>| {
+            matches!(event.fact.event, Event::CameDue(_))
+                || registering.contains(&event.fact.user)
+                || self.has_endpoint(event.fact.user)
+        };
+        let mut keys: BTreeSet<PieceKey> = wanting
             .iter()
-            .filter(|event| self.needs_state(event))
+            .filter(may_hear)
             .flat_map(|event| touches(event.fact.user, &event.fact.event))
             .collect();
         // An item is only as good as the verdict on each of its posts.
         for event in self.held.iter().chain(events) {
             let Event::NotificationPosted(posted) = &event.fact.event else { continue };
-            let (user, request) = (event.fact.user, posted.request);
-            let item = PieceKey::Item(user, posted.id);
+            let Some(stamp) = posted.request else { continue };
+            let item = PieceKey::Item(event.fact.user, posted.id);
             if keys.contains(&item) || self.pieces.is_known(&item) {
-                keys.extend(request.map(|stamp| PieceKey::Request(user, stamp.key)));
+                keys.insert(PieceKey::Request(event.fact.user, stamp.key));
             }
         }
-        keys.into_iter().filter(|key| !self.pieces.is_known(key)).collect()
+        keys.into_iter().filter(unknown).collect()
+    }
+
+    /// Whether the user has an endpoint of the platform.
+    fn has_endpoint(&self, user: UserRef) -> bool {
+        let mut endpoints = self.reach(user).endpoints.values();
+        endpoints.any(|endpoint| endpoint.address.platform() == self.platform)
     }
 
     /// The oldest checkpoint at which an answer of the projection can be brought up to date.
@@ -99,10 +123,11 @@ impl View {
         }
     }
 
-    /// What an event touches.
+    /// What the deliveries of an event depend on.
     pub(crate) fn state(&self, event: &Recorded) -> State {
         let keys = touches(event.fact.user, &event.fact.event);
-        State::from_pieces(keys.iter().filter_map(|key| self.pieces.get(key).cloned()))
+        let keys = keys.chain([PieceKey::Reach(event.fact.user)]);
+        State::from_pieces(keys.filter_map(|key| self.pieces.get(&key).cloned()))
     }
 
     /// The user's endpoints.
