@@ -22,6 +22,7 @@ mod group;
 mod log;
 mod projection;
 mod store;
+mod threads;
 
 pub use embedded_log::EmbeddedLog;
 pub use error::OpenError;

@@ -56,7 +56,7 @@ use std::time::Duration;
 
 use campanile_core::port::{Clock, ReadError, Stream};
 use campanile_core::{LogIdentity, Partition};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 pub use recovery::TornTail;
 pub(crate) use stream::StreamLog;
@@ -72,9 +72,10 @@ use crate::directory::DirectoryLock;
 use crate::disk::Disk;
 use crate::error::OpenError;
 use crate::floors::Floors;
+use crate::threads::Threads;
 
-/// How many reads from files run at once.
-const READS_AT_ONCE: usize = 8;
+/// Threads that read from files.
+const READERS: usize = 4;
 
 /// What the log needs to know.
 #[derive(Clone, Copy, Debug)]
@@ -106,7 +107,7 @@ pub(crate) struct Core {
     horizons: Mutex<[u64; 2]>,
     /// Held while segments are dropped: twice at once would mix up where the log begins.
     dropping: Mutex<()>,
-    reads: Semaphore,
+    readers: Threads,
 }
 
 /// A log that is open. Dropping it writes what waits, and ends the writer.
@@ -157,6 +158,8 @@ impl Log {
         for (lane, head) in found.first.iter().enumerate() {
             floors.set(lane, head.next);
         }
+        let readers = Threads::start("log-reader", READERS);
+        let readers = readers.map_err(OpenError::io("start the readers of", &dir))?;
         let core = Arc::new(Core {
             identity,
             clock,
@@ -171,7 +174,7 @@ impl Log {
             floors,
             horizons: Mutex::default(),
             dropping: Mutex::default(),
-            reads: Semaphore::new(READS_AT_ONCE),
+            readers,
         });
         let mut writer = Writer::new(core.clone(), options, found.start);
         let marked = writer.open_mark().map_err(std::io::Error::other);

@@ -25,7 +25,6 @@ use campanile_core::port::{
     RecordRef, Stream, Views, Write,
 };
 use campanile_core::{LogIdentity, NotificationId, Partition, Timestamp, UserRef};
-use tokio::sync::Semaphore;
 
 use database::{Table, TableError, TableOptions, failed};
 use feed::Feeds;
@@ -34,9 +33,11 @@ use fold::Folds;
 use crate::directory::DirectoryLock;
 use crate::error::OpenError;
 use crate::floors::Floors;
+use crate::threads::Threads;
 
-/// How many calls use the table at once; more would only wait for the same disk.
-const CALLS_AT_ONCE: usize = 16;
+/// Threads that use the table; more would only wait for the same disk. One may have to wait for
+/// each stream's fold.
+const THREADS: usize = 6;
 
 /// The projection of a [`Store`](crate::Store)'s log. Clones are the same projection.
 #[derive(Clone)]
@@ -51,7 +52,7 @@ struct Shared {
     /// Whether the table is a fold of another log; then it answers nothing.
     is_foreign: bool,
     partitions: Box<[Part]>,
-    calls: Semaphore,
+    threads: Threads,
     _lock: Option<Arc<DirectoryLock>>,
 }
 
@@ -107,13 +108,15 @@ impl EmbeddedProjection {
         if is_foreign {
             tracing::error!(dir = %dir.display(), "the projection belongs to another log");
         }
+        let threads = Threads::start("projection", THREADS);
+        let threads = threads.map_err(OpenError::io("start threads for", dir))?;
         let shared = Shared {
             dir: dir.to_owned(),
             options,
             table: RwLock::new(Open { table: Some(table), times: 0 }),
             is_foreign,
             partitions: log.partitions().map(|_| Part::default()).collect(),
-            calls: Semaphore::new(CALLS_AT_ONCE),
+            threads,
             _lock: lock,
         };
         Ok((Self { shared: Arc::new(shared) }, put_aside))
@@ -136,11 +139,9 @@ impl EmbeddedProjection {
             return Err(ProjectionError::OtherLog);
         }
         let cancelled = || ProjectionError::Unavailable { reason: "the call was cancelled".into() };
-        let turn = self.shared.calls.acquire().await.map_err(|_| cancelled())?;
         let shared = self.shared.clone();
-        let done = tokio::task::spawn_blocking(move || work(&shared)).await;
-        drop(turn);
-        done.map_err(|_| cancelled())?
+        let done = self.shared.threads.run(move || work(&shared)).await;
+        done.ok_or_else(cancelled)?
     }
 }
 

@@ -10,6 +10,12 @@ pub(super) struct Membership {
     owners: Vec<Option<Owner>>,
     joined: u64,
     terms: u64,
+    /// Whether anything changed since assignments were last brought up to date.
+    is_stale: bool,
+    /// When the next drain ends.
+    next_drain: Option<Tick>,
+    /// Counts changes of assignments.
+    version: u64,
 }
 
 /// The owner of a partition.
@@ -31,18 +37,29 @@ impl Owner {
 impl Membership {
     pub(super) fn new(partitions: u16) -> Self {
         let owners = vec![None; usize::from(partitions)];
-        Self { members: BTreeSet::new(), owners, joined: 0, terms: 0 }
+        Self {
+            members: BTreeSet::new(),
+            owners,
+            joined: 0,
+            terms: 0,
+            is_stale: false,
+            next_drain: None,
+            version: 0,
+        }
     }
 
     /// Takes a member in, and answers its number.
     pub(super) fn join(&mut self) -> u64 {
         self.joined += 1;
+        self.is_stale = true;
         self.members.insert(self.joined);
         self.joined
     }
 
     /// Lets a member go, and frees what it had.
     pub(super) fn leave(&mut self, member: u64) {
+        self.is_stale = true;
+        self.version += 1;
         self.members.remove(&member);
         for owner in &mut self.owners {
             owner.take_if(|owner| owner.member == member);
@@ -51,6 +68,8 @@ impl Membership {
 
     /// Frees a partition.
     pub(super) fn release(&mut self, partition: Partition) {
+        self.is_stale = true;
+        self.version += 1;
         self.owners.get_mut(usize::from(partition.0)).into_iter().for_each(|owner| *owner = None);
     }
 
@@ -58,15 +77,24 @@ impl Membership {
         *self.owners.get(usize::from(partition.0))?
     }
 
+    /// Another one for every change of an assignment.
+    pub(super) fn version(&self) -> u64 {
+        self.version
+    }
+
     /// When the next drain ends.
     pub(super) fn next_drain(&self) -> Option<Tick> {
-        self.owners.iter().flatten().filter_map(|owner| owner.drain_by).min()
+        self.next_drain
     }
 
     /// Ends the drains that are over at `now`, gives what is free to whoever has least, and
     /// drains, until `drain_by`, what members have above their share. Answers whether anything
     /// changed.
     pub(super) fn settle(&mut self, now: Tick, drain_by: Tick) -> bool {
+        // Asked before every push, and nearly always in vain.
+        if !self.is_stale && self.next_drain.is_none_or(|end| end > now) {
+            return false;
+        }
         let before = self.owners.clone();
         for owner in &mut self.owners {
             owner.take_if(|owner| owner.drain_by.is_some_and(|end| end <= now));
@@ -84,7 +112,11 @@ impl Membership {
             let taken = self.owners.iter_mut().flatten().rev().filter(own).take(surplus);
             taken.for_each(|owner| owner.drain_by = Some(drain_by));
         }
-        self.owners != before
+        self.is_stale = false;
+        self.next_drain = self.owners.iter().flatten().filter_map(|owner| owner.drain_by).min();
+        let is_changed = self.owners != before;
+        self.version += u64::from(is_changed);
+        is_changed
     }
 
     /// How many partitions each member has and keeps.

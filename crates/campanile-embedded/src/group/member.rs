@@ -30,6 +30,8 @@ pub(crate) struct Member {
     number: u64,
     /// What the member was told, partition by partition.
     told: Vec<Option<Told>>,
+    /// The version of the assignments that the member was told completely.
+    told_version: Option<u64>,
     /// Whose turn it is to be read.
     turn: usize,
     changed: watch::Receiver<u64>,
@@ -62,7 +64,8 @@ impl Member {
         let told = vec![None; usize::from(log.core().identity.partitions)];
         let (changed, tail) = (group.changed.subscribe(), log.core().tail(log.stream));
         let stopped = log.core().stopped();
-        Ok(Self { log, groups, group, number, told, turn: 0, changed, tail, stopped })
+        let told_version = None;
+        Ok(Self { log, groups, group, number, told, told_version, turn: 0, changed, tail, stopped })
     }
 
     fn is_own(&self, partition: Partition, owner: Option<Owner>) -> bool {
@@ -76,6 +79,10 @@ impl Member {
     fn change(&mut self) -> Option<GroupEvent> {
         let (groups, group) = (self.groups.clone(), self.group.clone());
         let mut membership = groups.settle(&group);
+        let version = Some(membership.version());
+        if self.told_version == version {
+            return None;
+        }
         for index in 0..self.told.len() {
             let partition = Partition(u16::try_from(index).ok()?);
             let owner = membership.owner(partition);
@@ -109,6 +116,7 @@ impl Member {
                 (None, _) => {}
             }
         }
+        self.told_version = version;
         None
     }
 

@@ -210,11 +210,8 @@ impl StreamLog {
     ) -> Result<T, ReadError> {
         let unavailable = |reason: &str| ReadError::Unavailable { reason: reason.to_owned() };
         let core = self.core().clone();
-        let turn = core.reads.acquire().await.map_err(|_| unavailable("the log is closed"))?;
-        let worker = core.clone();
-        let done = tokio::task::spawn_blocking(move || work(&worker)).await;
-        drop(turn);
-        done.map_err(|_| unavailable("the read was cancelled"))?
+        let done = self.core().readers.run(move || work(&core)).await;
+        done.ok_or_else(|| unavailable("the read was cancelled"))?
     }
 }
 

@@ -6,7 +6,7 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::{Buf, BufMut};
 use campanile_core::port::ProjectionError;
@@ -20,12 +20,13 @@ use crate::projection::history_filter::HistoryFilter;
 
 /// The format of keys and values; another one is built anew.
 const FORMAT: &[u8; 8] = b"CAMPPRJ1";
-/// Background threads that write and merge files.
-const WORKERS: usize = 2;
+/// Background threads that write and merge files. With two, one of them spins while the other
+/// merges (fjall 3.1 sends itself the message that it leaves to the other).
+const WORKERS: usize = 1;
 /// How large the table's memory grows before it goes to a file.
 const MEMTABLE_BYTES: u64 = 16 << 20;
 /// How long the journal may grow.
-const JOURNAL_BYTES: u64 = 256 << 20;
+const JOURNAL_BYTES: u64 = 64 << 20;
 
 /// An open table.
 pub(super) struct Table {
@@ -33,6 +34,8 @@ pub(super) struct Table {
     pub(super) keyspace: Keyspace,
     /// Set by a write that failed.
     broken: AtomicBool,
+    /// Bytes of keys and values in memory that is not sealed yet.
+    unsealed: AtomicU64,
 }
 
 /// What the table may use, and where it learns what to forget.
@@ -62,7 +65,7 @@ impl Table {
             .open()?;
         let create = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES);
         let keyspace = database.keyspace("projection", create)?;
-        Ok(Self { database, keyspace, broken: AtomicBool::new(false) })
+        Ok(Self { database, keyspace, broken: AtomicBool::new(false), unsealed: AtomicU64::new(0) })
     }
 
     /// The log that the table is a fold of; a new table becomes one of `ours`.
@@ -90,16 +93,29 @@ impl Table {
         changes: impl IntoIterator<Item = (Vec<u8>, Option<Vec<u8>>)>,
     ) -> fjall::Result<()> {
         let mut batch = self.database.batch().durability(Some(PersistMode::Buffer));
+        let mut bytes = 0;
         for (key, value) in changes {
+            bytes += key.len() + value.as_ref().map_or(0, Vec::len);
             match value {
                 Some(value) => batch.insert(&self.keyspace, key, value),
                 None => batch.remove(&self.keyspace, key),
             }
         }
-        batch.commit().inspect_err(|error| {
+        batch.commit().and_then(|()| self.seal(bytes as u64)).inspect_err(|error| {
             tracing::error!(%error, "the projection cannot be written");
             self.broken.store(true, Ordering::Relaxed);
         })
+    }
+
+    /// Seals the table's memory once `more` bytes make it large enough. The background thread does
+    /// that too, but only after the merge it is at, and until then the memory would grow without a
+    /// bound. Sealed ones are bounded: with four of them a write waits.
+    fn seal(&self, more: u64) -> fjall::Result<()> {
+        if self.unsealed.fetch_add(more, Ordering::Relaxed) + more > MEMTABLE_BYTES {
+            self.unsealed.store(0, Ordering::Relaxed);
+            self.keyspace.rotate_memtable()?;
+        }
+        Ok(())
     }
 
     /// Makes it look as if a write had failed.
