@@ -20,6 +20,7 @@ mod settle;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,7 +32,7 @@ use campanile_core::{
     EndpointId, Offset, Outcome, Partition, Platform, RegistrationId, RetryPolicy, Route, Tick,
     Timestamp,
 };
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, FutureExt};
 use futures::stream::{FuturesUnordered, StreamExt};
 
 use self::intake::Intake;
@@ -44,6 +45,9 @@ use crate::telemetry::Telemetry;
 
 /// The wait before a log that could not be read is asked again.
 const LOG_RESTS: Duration = Duration::from_millis(200);
+
+/// How much is done in one turn at most, before reading, writing and timers get theirs.
+const TURN: usize = 256;
 
 /// How much a worker keeps and how long it waits.
 #[derive(Clone, Debug)]
@@ -197,26 +201,42 @@ impl Deliverer {
     /// is damaged: a human must look, because guessing a position would ring or lose.
     pub async fn run(mut self, mut shutdown: Shutdown) -> Result<(), ReadError> {
         let mut reader = self.parts.events.join(&self.parts.group).await?;
-        loop {
-            match self.wake(reader.as_mut(), &mut shutdown).await {
-                Wake::Group(event) => self.on_group(event, reader.as_mut()).await?,
+        while self.turn(reader.as_mut(), &mut shutdown).await?.is_continue() {}
+        self.drain(reader.as_mut()).await;
+        Ok(())
+    }
+
+    /// Waits for something to do and does it, with all that is there already: what follows is done
+    /// once for all of it.
+    async fn turn(
+        &mut self,
+        reader: &mut dyn GroupReader,
+        shutdown: &mut Shutdown,
+    ) -> Result<ControlFlow<()>, ReadError> {
+        let mut wake = self.wake(reader, shutdown).await;
+        for left in (0..TURN).rev() {
+            match wake {
+                Wake::Group(event) => self.on_group(event, reader).await?,
                 Wake::Loaded { partition, load, keys, views } => {
                     self.on_loaded(partition, load, &keys, views);
                 }
-                Wake::Room { route, slot } => self.on_room(&route, slot, reader.as_ref()),
+                Wake::Room { route, slot } => self.on_room(&route, slot, reader),
                 Wake::Sent { lane, attempt, route, registration, outcome } => {
                     self.on_sent(lane, attempt, &route, registration, &outcome);
                 }
                 Wake::Written(settled) => self.on_written(&settled),
                 Wake::Timer => self.on_timer(),
-                Wake::Shutdown => break,
+                Wake::Shutdown => return Ok(ControlFlow::Break(())),
             }
-            self.flow(reader.as_mut());
-            self.write_if_due();
-            self.commit_if_due(reader.as_mut()).await;
+            let more = (left > 0).then(|| self.in_flight.next().now_or_never()).flatten();
+            let Some(more) = more.flatten() else { break };
+            wake = more;
         }
-        self.drain(reader.as_mut()).await;
-        Ok(())
+        self.dispatch(reader);
+        self.flow(reader);
+        self.write_if_due();
+        self.commit_if_due(reader).await;
+        Ok(ControlFlow::Continue(()))
     }
 
     /// Waits for the next thing to do: answers first, because they make room.
@@ -255,7 +275,7 @@ impl Deliverer {
             self.advance(lane);
         }
         for route in self.routes.rested(now) {
-            self.ask_for_room(&route);
+            self.routes.want_room(&route);
         }
     }
 

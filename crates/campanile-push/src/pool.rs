@@ -27,7 +27,7 @@ use tokio::time::timeout;
 pub use config::{PoolConfig, Roots, Target, ZeroLimit};
 pub use counters::PoolCounters;
 pub use dial::TargetError;
-pub(crate) use exchange::{Answer, Lost};
+pub(crate) use exchange::{Answer, Exchange, Lost};
 
 use connection::Connection;
 use counters::{down, up};

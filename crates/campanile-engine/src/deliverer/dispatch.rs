@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use campanile_core::port::{GroupReader, RouteDown, Slot};
 use campanile_core::{Endpoint, Item, Route, Suppression, compose, still_due};
+use futures::future::{BoxFuture, FutureExt};
 
 use super::lanes::{Job, LaneKey, Step};
 use super::{Deliverer, Wake};
@@ -33,7 +34,7 @@ impl Deliverer {
                 lane.step = Step::Ready;
             }
             self.routes.get(&route).ready.insert(arrival, lane);
-            self.ask_for_room(&route);
+            self.routes.want_room(&route);
         }
     }
 
@@ -63,17 +64,29 @@ impl Deliverer {
         Ok((endpoint, item.ok_or(Suppression::Expired)?))
     }
 
-    pub(super) fn ask_for_room(&mut self, route: &Route) {
+    /// Gives the room there is to ready deliveries, and asks for more where some still wait.
+    pub(super) fn dispatch(&mut self, reader: &dyn GroupReader) {
         if self.drain_until.is_some() {
             return;
         }
+        for route in self.routes.wanting_room() {
+            self.fill(&route, reader);
+        }
+    }
+
+    fn fill(&mut self, route: &Route, reader: &dyn GroupReader) {
         let tick = self.parts.clock.tick();
-        for _ in 0..self.routes.claim_slots(route, tick, self.parts.config.slots) {
-            let (pusher, route) = (self.parts.pusher.clone(), route.clone());
-            self.in_flight.push(Box::pin(async move {
-                let slot = pusher.slot(&route).await;
-                Wake::Room { route, slot }
-            }));
+        while self.routes.claim_slot(route, tick, self.parts.config.slots) {
+            let (pusher, asked) = (self.parts.pusher.clone(), route.clone());
+            let mut room: BoxFuture<'static, Wake> = Box::pin(async move {
+                let slot = pusher.slot(&asked).await;
+                Wake::Room { route: asked, slot }
+            });
+            // Mostly it is there at once, and costs no turn.
+            match (&mut room).now_or_never() {
+                Some(Wake::Room { slot, .. }) => self.on_room(route, slot, reader),
+                _ => self.in_flight.push(room),
+            }
         }
     }
 
@@ -93,7 +106,7 @@ impl Deliverer {
             }
             Err(down) => self.on_route_down(route, &down),
         }
-        self.ask_for_room(route);
+        self.routes.want_room(route);
     }
 
     fn send_next(&mut self, route: &Route, slot: Box<dyn Slot>, reader: &dyn GroupReader) {

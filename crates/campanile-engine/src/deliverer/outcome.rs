@@ -30,7 +30,11 @@ impl Deliverer {
             Some((job, Step::InFlight { attempt: current })) if current == attempt => job.clone(),
             _ => return,
         };
-        let jitter = self.jitter();
+        // Drawn only for what may be tried again, which most is not.
+        let jitter = match outcome {
+            Outcome::Accepted { .. } => 0.0,
+            _ => self.jitter(),
+        };
         let policy = &self.parts.config.policy;
         let health = &self.routes.get(route).health;
         match judge(outcome, job.attempts, now, jitter, health, policy) {

@@ -1,6 +1,6 @@
 //! Routes: who waits for room on which, and how they fare.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use campanile_core::{HoldReason, Route, RouteHealth, Tick, Timestamp};
 
@@ -36,40 +36,54 @@ pub(crate) struct Held {
 
 /// Every route a worker has met.
 #[derive(Debug, Default)]
-pub(crate) struct Routes(BTreeMap<Route, RouteState>);
+pub(crate) struct Routes {
+    states: BTreeMap<Route, RouteState>,
+    /// Those on which somebody may have begun to wait for room.
+    wanting: BTreeSet<Route>,
+}
 
 impl Routes {
     pub(crate) fn get(&mut self, route: &Route) -> &mut RouteState {
-        if !self.0.contains_key(route) {
-            self.0.insert(route.clone(), RouteState::default());
+        self.states.entry(route.clone()).or_default()
+    }
+
+    /// Somebody may have begun to wait for room on `route`, or may go on waiting.
+    pub(crate) fn want_room(&mut self, route: &Route) {
+        if !self.wanting.contains(route) {
+            self.wanting.insert(route.clone());
         }
-        self.0.entry(route.clone()).or_default()
+    }
+
+    /// Takes the routes on which somebody may wait for room.
+    pub(crate) fn wanting_room(&mut self) -> BTreeSet<Route> {
+        std::mem::take(&mut self.wanting)
     }
 
     /// Whether the route is held at `now`, and how. A hold that is over is forgotten.
     pub(crate) fn held(&mut self, route: &Route, now: Tick) -> Option<Held> {
-        let state = self.0.get_mut(route)?;
+        let state = self.states.get_mut(route)?;
         if state.held.as_ref().is_some_and(|held| held.tick <= now) {
             state.held = None;
         }
         state.held.clone()
     }
 
-    /// How many more slots to ask for on a route, if it may be asked at `now`.
-    pub(crate) fn claim_slots(&mut self, route: &Route, now: Tick, at_most: usize) -> usize {
+    /// Whether to ask for one more slot on a route: if somebody waits who is not asked for yet, it
+    /// may be asked at `now`, and not for more than `at_most` at once.
+    pub(crate) fn claim_slot(&mut self, route: &Route, now: Tick, at_most: usize) -> bool {
         let state = self.get(route);
         if state.rest_until.is_some_and(|until| now < until) {
-            return 0;
+            return false;
         }
         state.rest_until = None;
-        let more = state.ready.len().min(at_most).saturating_sub(state.asking);
-        state.asking += more;
-        more
+        let wants = state.asking < state.ready.len().min(at_most);
+        state.asking += usize::from(wants);
+        wants
     }
 
     /// When the next resting route may be asked again.
     pub(crate) fn next_rest(&self) -> Option<Tick> {
-        let resting = self.0.values().filter(|state| !state.ready.is_empty());
+        let resting = self.states.values().filter(|state| !state.ready.is_empty());
         resting.filter_map(|state| state.rest_until).min()
     }
 
@@ -78,6 +92,10 @@ impl Routes {
         let over = |state: &RouteState| {
             !state.ready.is_empty() && state.rest_until.is_some_and(|until| until <= now)
         };
-        self.0.iter().filter(|(_, state)| over(state)).map(|(route, _)| route.clone()).collect()
+        self.states
+            .iter()
+            .filter(|(_, state)| over(state))
+            .map(|(route, _)| route.clone())
+            .collect()
     }
 }

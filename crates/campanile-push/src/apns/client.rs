@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::future::{Future, ready};
+use std::pin::Pin;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -14,7 +16,7 @@ use super::config::{ApnsConfig, ApnsRoute};
 use super::request::{Envelope, request};
 use super::response::read;
 use super::token::{ProviderToken, SHORTEST_USE};
-use crate::pool::{Lost, Pool, PoolConfig, PoolCounters, Room, TargetError};
+use crate::pool::{Exchange, Lost, Pool, PoolConfig, PoolCounters, Room, TargetError};
 
 /// An unusable [`ApnsConfig`].
 #[derive(Debug, thiserror::Error)]
@@ -146,34 +148,49 @@ impl Line {
         *topic == self.route.credential && *environment == self.route.environment
     }
 
-    async fn attempt(&self, room: &Room, push: &Push) -> Outcome {
+    /// Hands the request for `push` over; or tells what came of it already.
+    fn begin(&self, room: &Room, push: &Push) -> Result<Sent, Outcome> {
         if !self.leads_to(&push.address) {
-            return rejected("the address belongs to another route".to_owned());
+            return Err(rejected("the address belongs to another route".to_owned()));
         }
-        let authorization = match self.token.header() {
-            Ok(newest) => room.authorization(newest, self.clock.tick(), SHORTEST_USE),
-            Err(error) => {
-                let (hold, reason) = (HoldReason::Credential, error.to_string());
-                return Outcome::RouteRefused { hold, status: UNSENT, reason, retry_after: None };
-            }
-        };
-        let (request, payload) = match request(push, &self.envelope, authorization.clone()) {
-            Ok(request) => request,
-            Err(error) => return rejected(error.to_string()),
-        };
-        let answer = match room.send(request, payload).await {
+        let newest = self.token.header().map_err(|error| {
+            let (hold, reason) = (HoldReason::Credential, error.to_string());
+            Outcome::RouteRefused { hold, status: UNSENT, reason, retry_after: None }
+        })?;
+        let authorization = room.authorization(newest, self.clock.tick(), SHORTEST_USE);
+        let request = request(push, &self.envelope, authorization.clone());
+        let (request, payload) = request.map_err(|error| rejected(error.to_string()))?;
+        let exchange = room.begin(request, payload).map_err(lost)?;
+        Ok(Sent { exchange, authorization })
+    }
+
+    async fn finish(&self, room: &Room, sent: Sent) -> Outcome {
+        let answer = match room.complete(sent.exchange).await {
             Ok(answer) => answer,
-            Err(Lost::Unprocessed(reason)) => return Outcome::Unprocessed { reason },
-            Err(Lost::Indefinite(reason)) => return Outcome::Indefinite { reason },
+            Err(error) => return lost(error),
         };
         let reading = read(&answer, self.clock.now());
         if reading.close_connection {
             room.close_connection();
         }
         if matches!(reading.outcome, Outcome::CredentialStale { .. }) {
-            self.token.refused(&authorization);
+            self.token.refused(&sent.authorization);
         }
         reading.outcome
+    }
+}
+
+/// A push on its way.
+struct Sent {
+    exchange: Exchange,
+    /// What it was sent with.
+    authorization: HeaderValue,
+}
+
+fn lost(error: Lost) -> Outcome {
+    match error {
+        Lost::Unprocessed(reason) => Outcome::Unprocessed { reason },
+        Lost::Indefinite(reason) => Outcome::Indefinite { reason },
     }
 }
 
@@ -199,10 +216,17 @@ struct ApnsSlot {
     line: Arc<Line>,
 }
 
-#[async_trait]
 impl Slot for ApnsSlot {
-    async fn send(self: Box<Self>, push: Push) -> Outcome {
-        self.line.attempt(&self.room, &push).await
+    /// The request is on its way when this returns: what waits for the answer is small, and there
+    /// are thousands of it.
+    fn send<'a>(self: Box<Self>, push: Push) -> Pin<Box<dyn Future<Output = Outcome> + Send + 'a>>
+    where
+        Self: 'a,
+    {
+        match self.line.begin(&self.room, &push) {
+            Ok(sent) => Box::pin(async move { self.line.finish(&self.room, sent).await }),
+            Err(outcome) => Box::pin(ready(outcome)),
+        }
     }
 }
 

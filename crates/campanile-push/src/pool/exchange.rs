@@ -24,6 +24,9 @@ pub(crate) struct Answer {
     pub(crate) body: Bytes,
 }
 
+/// A request on its way.
+pub(crate) struct Exchange(ResponseFuture);
+
 /// Why there is no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Lost {
@@ -40,16 +43,30 @@ impl Room {
     /// # Errors
     /// [`Lost`] if there is no complete answer.
     pub(crate) async fn send(&self, request: Request<()>, body: Bytes) -> Result<Answer, Lost> {
-        let exchange = match self.start(request, body) {
-            Ok(exchange) => exchange,
-            Err(error) => {
-                // A connection that takes no request takes no other either.
-                self.close_connection();
-                return Err(self.lost(&error, true));
-            }
-        };
+        let exchange = self.begin(request, body)?;
+        self.complete(exchange).await
+    }
+
+    /// The first half of [`Room::send`], which does not wait: whoever has thousands on their way
+    /// need not keep the requests.
+    ///
+    /// # Errors
+    /// [`Lost::Unprocessed`] if the connection takes no request any more.
+    pub(crate) fn begin(&self, request: Request<()>, body: Bytes) -> Result<Exchange, Lost> {
+        self.start(request, body).map(Exchange).map_err(|error| {
+            // A connection that takes no request takes no other either.
+            self.close_connection();
+            self.lost(&error, true)
+        })
+    }
+
+    /// The second half of [`Room::send`].
+    ///
+    /// # Errors
+    /// [`Lost`] if there is no complete answer.
+    pub(crate) async fn complete(&self, Exchange(response): Exchange) -> Result<Answer, Lost> {
         let limit = self.pool.shared.config.request_timeout;
-        match timeout(limit, complete(exchange)).await {
+        match timeout(limit, complete(response)).await {
             Ok(Ok(answer)) => {
                 self.answered(answer.status);
                 Ok(answer)
