@@ -1,15 +1,14 @@
 //! `campanile demo`: the story of one notification, told while it happens.
 //!
-//! Everything is real but Apple and the devices: the roles, the log on a disk, the public API over
+//! Everything is real but Apple, Google and the devices: the roles, the log on a disk, the public API over
 //! a socket, HTTP/2 over TLS. What the story says happened was observed; with `--once` the exit
 //! code says whether all of it was.
 
+mod devices;
 mod stage;
 mod story;
 mod teller;
 
-use campanile_simulate::apns::{Change, DeviceChange};
-use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::config::{LogConfig, LogFormat};
@@ -19,6 +18,7 @@ use crate::logging;
 use crate::output::Format;
 use crate::server::{self, Server};
 use crate::signal::StopSignal;
+use devices::{Changes, Seen, What};
 use stage::Stage;
 use story::Story;
 use teller::Teller;
@@ -70,39 +70,32 @@ async fn perform(
     if once {
         return Ok(());
     }
-    let changes = stage.apns.subscribe();
+    let changes = Changes::of(stage);
     teller.invite(&invocation(), address, &item)?;
     tokio::select! {
-        failed = linger(stage, changes, &teller) => failed,
+        failed = linger(changes, &teller) => failed,
         failure = server.failure() => Err(failure),
         _ = stop.given() => Ok(()),
     }
 }
 
 /// Tells whatever else happens on the devices.
-async fn linger(
-    stage: &Stage,
-    mut changes: broadcast::Receiver<DeviceChange>,
-    teller: &Teller,
-) -> Result<(), Failure> {
+async fn linger(mut changes: Changes, teller: &Teller) -> Result<(), Failure> {
     loop {
-        match changes.recv().await {
-            Ok(change) => {
-                let device = stage.device(&change.token);
-                match change.change {
-                    Change::Shown(shown) | Change::Replaced(shown) => {
-                        let title = shown.push.title().unwrap_or_default();
-                        teller.live(device, &format!("rings: {title}"))?;
-                    }
-                    Change::Removed(_) => teller.live(device, "clears")?,
-                    Change::Badge(_) | Change::Woken(_) => {}
+        match changes.next().await {
+            Ok(Seen { device, what }) => {
+                let device = device.map_or("a device", |device| device.name);
+                match what {
+                    What::Rings(title) => teller.live(device, &format!("rings: {title}"))?,
+                    What::Clears => teller.live(device, "clears")?,
+                    What::Else => {}
                 }
             }
             Err(RecvError::Lagged(missed)) => {
                 teller.live("devices", &format!("did more than can be told: {missed} changes"))?;
             }
             Err(RecvError::Closed) => {
-                return Err(Failure::new(Kind::Bug, "the simulator stopped"));
+                return Err(Failure::new(Kind::Bug, "a simulator stopped"));
             }
         }
     }

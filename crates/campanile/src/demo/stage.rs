@@ -1,19 +1,22 @@
-//! The stage: a directory, a simulated Apple, the devices of two users, and a configuration that
-//! leads there.
+//! The stage: a directory, a simulated Apple and Google with the devices of two users, and a
+//! configuration that leads there.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use campanile_core::{AppId, Environment};
-use campanile_push::apns::{ApnsKey, server};
+use campanile_core::{AppId, Environment, Platform};
+use campanile_push::apns::ApnsKey;
+use campanile_push::fcm::ServiceAccount;
 use campanile_push::{Roots, Target};
-use campanile_simulate::apns;
+use campanile_simulate::{apns, fcm};
+
+use super::devices::DEVICES;
 
 use crate::config::{
-    ApnsRouteConfig, AppConfig, Config, DeliverConfig, LogConfig, LogFormat, ServeConfig,
-    StoreConfig,
+    ApnsRouteConfig, AppConfig, Config, DeliverConfig, FcmRouteConfig, LogConfig, LogFormat,
+    ServeConfig, StoreConfig,
 };
 use crate::exit::{Failure, Kind};
 use crate::role::Role;
@@ -22,34 +25,15 @@ use crate::role::Role;
 pub(super) const APP: &str = "demo";
 /// Its bundle id.
 pub(super) const TOPIC: &str = "org.example.demo";
+/// Its project.
+pub(super) const PROJECT: &str = "demo-2026";
 const TEAM: &str = "DEMOTEAM01";
 const KEY: &str = "DEMOKEY001";
 
-/// A device of the story.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Device {
-    pub(super) user: &'static str,
-    pub(super) name: &'static str,
-    pub(super) token: &'static str,
-}
-
-/// Who hears of it.
-pub(super) const IPHONE: Device = device("alice", "Alice's iPhone", "a11ce001");
-pub(super) const IPAD: Device = device("alice", "Alice's iPad", "a11ce002");
-pub(super) const MAC: Device = device("alice", "Alice's Mac", "a11ce003");
-/// Who must not.
-pub(super) const BOBS: Device = device("bob", "Bob's iPhone", "b0b00001");
-
-/// Every device.
-pub(super) const DEVICES: [Device; 4] = [IPHONE, IPAD, MAC, BOBS];
-
-const fn device(user: &'static str, name: &'static str, token: &'static str) -> Device {
-    Device { user, name, token }
-}
-
-/// What the story plays on. Dropping it stops Apple and removes the directory.
+/// What the story plays on. Dropping it stops Apple and Google, and removes the directory.
 pub(super) struct Stage {
     pub(super) apns: apns::Simulator,
+    pub(super) fcm: fcm::Simulator,
     pub(super) config: Config,
     pub(super) directory: tempfile::TempDir,
 }
@@ -60,43 +44,61 @@ impl Stage {
     /// # Errors
     /// [`Failure`] if there is no directory, or no port.
     pub(super) fn set(port: u16) -> Result<Self, Failure> {
-        let failed = |error: &dyn std::fmt::Display| Failure::new(Kind::Unavailable, error);
         let directory = tempfile::Builder::new().prefix("campanile-demo-").tempdir();
-        let directory = directory.map_err(|error| failed(&error))?;
-        let apns = apns::Simulator::spawn_thread(apns::Config::default());
-        let apns = apns.map_err(|error| failed(&error))?;
-        let key = apns.generate_key(TEAM, KEY).map_err(|error| failed(&error))?;
-        apns.register_topic(TEAM, TOPIC);
-        for Device { token, .. } in DEVICES {
-            let registered = apns.register_device(token, TOPIC, apns::Environment::Production);
-            registered.map_err(|error| failed(&error))?;
-        }
-        let key = ApnsKey::new(TEAM, KEY, &key.private_pem()).map_err(|error| failed(&error))?;
-        let target = Target {
-            address: Some(apns.addr()),
-            roots: Roots::Pem(apns.ca_pem().to_owned()),
-            ..server(Environment::Production)
-        };
-        let app = AppId::new(APP).map_err(|error| failed(&error))?;
-        let route = ApnsRouteConfig {
-            environment: Environment::Production,
-            topic: TOPIC.to_owned(),
-            key: Arc::new(key),
-            server: target,
-        };
-        let config = config(
-            port,
-            &directory,
-            BTreeMap::from([(app, AppConfig { apns: vec![route], fcm: Vec::new() })]),
-        );
-        Ok(Self { apns, config, directory })
+        let directory = directory.map_err(failed)?;
+        let (apns, to_apple) = apple()?;
+        let (fcm, to_google) = google()?;
+        let app = AppId::new(APP).map_err(failed)?;
+        let routes = AppConfig { apns: vec![to_apple], fcm: vec![to_google] };
+        let config = config(port, &directory, BTreeMap::from([(app, routes)]));
+        Ok(Self { apns, fcm, config, directory })
     }
+}
 
-    /// The name of the device with a token.
-    pub(super) fn device(&self, token: &str) -> &'static str {
-        let found = DEVICES.into_iter().find(|device| device.token == token);
-        found.map_or("a device", |device| device.name)
+/// A simulated Apple that knows its devices, and the route there.
+fn apple() -> Result<(apns::Simulator, ApnsRouteConfig), Failure> {
+    let apns = apns::Simulator::spawn_thread(apns::Config::default()).map_err(failed)?;
+    let key = apns.generate_key(TEAM, KEY).map_err(failed)?;
+    apns.register_topic(TEAM, TOPIC);
+    for it in DEVICES.into_iter().filter(|it| it.platform == Platform::Apns) {
+        let registered = apns.register_device(it.token, TOPIC, apns::Environment::Production);
+        registered.map_err(failed)?;
     }
+    let key = ApnsKey::new(TEAM, KEY, &key.private_pem()).map_err(failed)?;
+    let environment = Environment::Production;
+    let route = ApnsRouteConfig {
+        environment,
+        topic: TOPIC.to_owned(),
+        key: Arc::new(key),
+        server: at(apns.addr(), apns.ca_pem(), campanile_push::apns::server(environment)),
+    };
+    Ok((apns, route))
+}
+
+/// A simulated Google that knows its devices, and the route there.
+fn google() -> Result<(fcm::Simulator, FcmRouteConfig), Failure> {
+    let fcm = fcm::Simulator::spawn_thread(fcm::Config::default()).map_err(failed)?;
+    let account = fcm.generate_account(PROJECT).map_err(failed)?;
+    for it in DEVICES.into_iter().filter(|it| it.platform == Platform::Fcm) {
+        fcm.register_device(PROJECT, it.token).map_err(failed)?;
+    }
+    let account = ServiceAccount::from_json(&account.json()).map_err(failed)?;
+    let (address, ca) = (fcm.addr(), fcm.ca_pem());
+    let route = FcmRouteConfig {
+        server: at(address, ca, campanile_push::fcm::server()),
+        sign_in: at(address, ca, account.sign_in_server()),
+        account: Arc::new(account),
+    };
+    Ok((fcm, route))
+}
+
+/// The server `known`, if it were at `address`.
+fn at(address: SocketAddr, ca_pem: &str, known: Target) -> Target {
+    Target { address: Some(address), roots: Roots::Pem(ca_pem.to_owned()), ..known }
+}
+
+fn failed(error: impl std::fmt::Display) -> Failure {
+    Failure::new(Kind::Unavailable, error)
 }
 
 fn config(port: u16, directory: &tempfile::TempDir, apps: BTreeMap<AppId, AppConfig>) -> Config {

@@ -10,11 +10,10 @@ use campanile_core::Tick;
 use campanile_engine::tasks::sleep;
 use campanile_engine::telemetry::Telemetry;
 use campanile_proto::v1;
-use campanile_simulate::apns::{Change, DeviceChange};
-use tokio::sync::broadcast;
 use tokio::time::timeout;
 
-use super::stage::{APP, BOBS, DEVICES, Device, IPAD, IPHONE, MAC, Stage, TOPIC};
+use super::devices::{ANDROID, BOBS, Changes, DEVICES, Device, IPAD, IPHONE, MAC, What};
+use super::stage::{APP, Stage};
 use super::teller::{Detail, Teller};
 use crate::command::history::{Line, lines};
 use crate::exit::{Failure, Kind};
@@ -25,13 +24,15 @@ const LIMIT: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_millis(5);
 /// Names the request of the story.
 const REQUEST: &str = "supper-2026";
+/// Four that ring, three that clear.
+const DELIVERIES: usize = 7;
 
 /// The story being told.
 pub(super) struct Story<'a> {
     stage: &'a Stage,
     teller: &'a Teller,
     client: Client,
-    changes: broadcast::Receiver<DeviceChange>,
+    changes: Changes,
     /// The endpoints as the log knows them, with their devices.
     endpoints: BTreeMap<String, Device>,
 }
@@ -60,9 +61,10 @@ impl<'a> Story<'a> {
             Detail::new(format!("the public API (gRPC) on {address}")),
             Detail::new(format!("the log and its state in {}", stage.directory.path().display())),
             Detail::new(format!("a simulated Apple (HTTP/2, TLS) on {}", stage.apns.addr())),
+            Detail::new(format!("a simulated Google (HTTP/2, TLS) on {}", stage.fcm.addr())),
         ];
         teller.step("start", "A tower stands.", &details)?;
-        let changes = stage.apns.subscribe();
+        let changes = Changes::of(stage);
         Ok(Self { stage, teller, client, changes, endpoints: BTreeMap::new() })
     }
 
@@ -89,7 +91,7 @@ impl<'a> Story<'a> {
         let mut handle = String::new();
         for device in DEVICES {
             let asked = self.teller.tick();
-            let answer = self.client.register_endpoint(registration(device)).await?;
+            let answer = self.client.register_endpoint(device.registration()).await?;
             let after = self.teller.tick().since(asked);
             details.push(Detail::after(format!("{} registers", device.name), after));
             self.endpoints.insert(answer.endpoint_id, device);
@@ -97,7 +99,7 @@ impl<'a> Story<'a> {
                 handle = answer.unsid;
             }
         }
-        let text = "Alice signs in on three devices, Bob on one.";
+        let text = "Alice signs in on four devices, Bob on one.";
         self.teller.step("register", text, &details)?;
         Ok(handle)
     }
@@ -110,16 +112,15 @@ impl<'a> Story<'a> {
             let answer = client.publish(publish()).await;
             (answer, self.teller.tick().since(asked))
         };
-        let rings = |change: &Change| matches!(change, Change::Shown(_));
-        let all = [IPHONE, IPAD, MAC];
+        let rings = |what: &What| matches!(what, What::Rings(_));
+        let all = [IPHONE, IPAD, MAC, ANDROID];
         let seen = seen(&mut self.changes, &all, "ring", rings, asked, self.teller);
         let ((answer, durable), seen) = tokio::join!(publish, seen);
         let id = answer?.notification_id;
         let mut details = vec![Detail::after("durable in the log", durable)];
         details.extend(seen?);
         for device in all {
-            let on_screen = self.stage.apns.device(device.token);
-            if on_screen.is_none_or(|it| it.shown(&id).is_none()) {
+            if !device.shows(self.stage, &id) {
                 return Err(Unseen(format!("{} shows another notification", device.name)));
             }
         }
@@ -156,8 +157,8 @@ impl<'a> Story<'a> {
         }
         let client = self.client.clone();
         let update = client.update_state(dismissal(item, handle));
-        let clears = |change: &Change| matches!(change, Change::Removed(_));
-        let others = [IPAD, MAC];
+        let clears = |what: &What| *what == What::Clears;
+        let others = [IPAD, MAC, ANDROID];
         let seen = seen(&mut self.changes, &others, "clear", clears, asked, self.teller);
         let (answer, seen) = tokio::join!(update, seen);
         for result in answer?.results {
@@ -165,8 +166,12 @@ impl<'a> Story<'a> {
                 return Err(Unseen(failure.reason));
             }
         }
+        let seen = seen?;
+        if let Some(device) = others.into_iter().find(|device| device.shows(self.stage, item)) {
+            return Err(Unseen(format!("{} still shows it", device.name)));
+        }
         let text = "Alice dismisses it on her iPhone, and the others put it away.";
-        Ok(self.teller.step("dismiss", text, &seen?)?)
+        Ok(self.teller.step("dismiss", text, &seen)?)
     }
 
     /// What happened, read back from the log: once all of it is there.
@@ -181,13 +186,15 @@ impl<'a> Story<'a> {
             };
             let told = lines(self.client.get_timeline(request).await?);
             // Events and receipts are folded apart, so either may be told first.
-            let is_complete = count(&told, "StateChanged") > 0 && count(&told, "delivery") >= 5;
+            let is_complete =
+                count(&told, "StateChanged") > 0 && count(&told, "delivery") >= DELIVERIES;
             Ok(is_complete.then_some(told))
         });
         let told = told.await?;
         let deliveries = count(&told, "delivery");
-        if deliveries != 5 {
-            return Err(Unseen(format!("the log has {deliveries} deliveries instead of 5")));
+        if deliveries != DELIVERIES {
+            let reason = format!("the log has {deliveries} deliveries instead of {DELIVERIES}");
+            return Err(Unseen(reason));
         }
         let details: Vec<_> = told.iter().map(|line| self.line(line)).collect();
         Ok(self.teller.step("timeline", "The log tells all of it.", &details)?)
@@ -216,26 +223,28 @@ impl<'a> Story<'a> {
 
     /// The sums, which show what did not happen: the log has every delivery settled by now.
     async fn totals(&mut self, telemetry: &Telemetry) -> Result<(), Unseen> {
-        let expected = [(IPHONE, 1), (IPAD, 2), (MAC, 2), (BOBS, 0)];
+        let expected = [(IPHONE, 1), (IPAD, 2), (MAC, 2), (ANDROID, 2), (BOBS, 0)];
         let mut details = Vec::new();
         for (device, pushes) in expected {
-            let found = self.stage.apns.device(device.token).map_or(0, |it| it.accepted());
+            let found = device.accepted(self.stage);
             if found != pushes {
                 let name = device.name;
                 return Err(Unseen(format!("{name} got {found} pushes instead of {pushes}")));
             }
             let noun = if pushes == 1 { "push" } else { "pushes" };
-            details.push(Detail::new(format!("{:14}  {pushes} {noun}", device.name)));
+            details.push(Detail::new(format!("{:15}  {pushes} {noun}", device.name)));
         }
-        let counts = self.stage.apns.counts();
+        let (apple, google) = (self.stage.apns.counts(), self.stage.fcm.counts());
         let published = telemetry.ingest_accepted.get();
         let repeated = telemetry.ingest_repeated.get();
         details.push(Detail::new(format!(
             "{published} publish, {repeated} recognised as repeated; {} pushes accepted by Apple, \
-             {} rejected",
-            counts.accepted, counts.rejected
+             {} by Google, {} rejected",
+            apple.accepted,
+            google.accepted,
+            apple.rejected + google.rejected
         )));
-        let text = "Three rang, two were told silently. The iPhone, where it was dismissed, and Bob \
+        let text = "Four rang, three were told silently. The iPhone, where it was dismissed, and Bob \
                     heard nothing of it.";
         Ok(self.teller.step("totals", text, &details)?)
     }
@@ -244,7 +253,7 @@ impl<'a> Story<'a> {
     fn line(&self, line: &Line) -> Detail {
         let time = line.time.get(11..23).unwrap_or(&line.time);
         let device = self.endpoints.get(&line.endpoint_id).map_or("", |device| device.name);
-        Detail::new(format!("{time}  {:20}  {device:14}  {}", line.what, line.detail))
+        Detail::new(format!("{time}  {:20}  {device:15}  {}", line.what, line.detail))
     }
 
     /// The notification in Alice's inbox, if it is there.
@@ -297,10 +306,10 @@ async fn until<T>(
 
 /// Waits until each of `devices` has had a change of a kind; tells when.
 async fn seen(
-    changes: &mut broadcast::Receiver<DeviceChange>,
+    changes: &mut Changes,
     devices: &[Device],
     verb: &str,
-    is_meant: impl Fn(&Change) -> bool,
+    is_meant: impl Fn(&What) -> bool,
     asked: Tick,
     teller: &Teller,
 ) -> Result<Vec<Detail>, Unseen> {
@@ -308,10 +317,10 @@ async fn seen(
     let mut details = Vec::new();
     let all = async {
         while !missing.is_empty() {
-            let change = changes.recv().await.map_err(|error| Unseen(error.to_string()))?;
+            let change = changes.next().await.map_err(|error| Unseen(error.to_string()))?;
             let after = teller.tick().since(asked);
-            let at = missing.iter().position(|device| *device.token == *change.token);
-            if let Some(at) = at.filter(|_| is_meant(&change.change)) {
+            let at = missing.iter().position(|&device| change.device == Some(device));
+            if let Some(at) = at.filter(|_| is_meant(&change.what)) {
                 let device = missing.remove(at);
                 details.push(Detail::after(format!("{} {verb}s", device.name), after));
             }
@@ -330,21 +339,6 @@ async fn seen(
 
 fn target() -> Option<v1::Target> {
     Some(v1::Target { target: Some(v1::target::Target::UserId("alice".to_owned())) })
-}
-
-fn registration(device: Device) -> v1::RegisterEndpointRequest {
-    let apns = v1::ApnsAddress {
-        token: device.token.to_owned(),
-        topic: TOPIC.to_owned(),
-        environment: v1::Environment::Production.into(),
-    };
-    v1::RegisterEndpointRequest {
-        app: APP.to_owned(),
-        user_id: device.user.to_owned(),
-        installation_id: device.name.to_owned(),
-        address: Some(v1::Address { platform: Some(v1::address::Platform::Apns(apns)) }),
-        lease_seconds: None,
-    }
 }
 
 fn publish() -> v1::PublishRequest {

@@ -135,7 +135,7 @@ impl fmt::Display for Step<'_> {
         write!(f, "{dim}{seconds:8.3} s{plain}  {tone}{mark}{}{plain}", self.text)?;
         for Detail { what, after_ms } in self.details {
             match after_ms {
-                Some(after) => write!(f, "\n{:14}{what:24} {dim}after {after:.1} ms{plain}", "")?,
+                Some(after) => write!(f, "\n{:14}{what:26} {dim}after {after:.1} ms{plain}", "")?,
                 None => write!(f, "\n{:14}{what}", "")?,
             }
         }
@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn a_step_is_plain_unless_a_person_has_a_terminal() {
         let plain = "   0.031 s  Three devices ring.\n              \
-                     the iPhone rings         after 5.2 ms";
+                     the iPhone rings           after 5.2 ms";
         assert_eq!(step(false), plain);
         assert!(step(true).contains("\x1b[1mThree devices ring.\x1b[0m"));
     }

@@ -17,7 +17,14 @@ fn once_tells_the_story_in_plain_text_when_piped() {
     assert!(demo.status.success(), "{} {}", data(&demo), talk(&demo));
     let told = data(&demo);
     assert!(!told.contains('\x1b'), "{told}");
-    for expected in ["Alice's Mac rings", "Alice's iPad clears", "sync: accepted", "0 rejected"] {
+    for expected in [
+        "Alice's Mac rings",
+        "Alice's Android rings",
+        "Alice's iPad clears",
+        "Alice's Android clears",
+        "sync: accepted",
+        "5 pushes accepted by Apple, 2 by Google, 0 rejected",
+    ] {
         assert!(told.contains(expected), "{expected}: {told}");
     }
     assert_eq!(talk(&demo), "");
@@ -34,6 +41,10 @@ fn every_step_is_an_object_for_programs() {
     assert!(steps.iter().all(|step| step["ok"] == true));
     let rings = steps[2]["details"].as_array().unwrap();
     assert!(rings.iter().all(|ring| ring["after_ms"].as_f64().unwrap() > 0.0), "{rings:?}");
+    for (step, what) in [(2, "Alice's Android rings"), (5, "Alice's Android clears")] {
+        let details = steps[step]["details"].as_array().unwrap();
+        assert!(details.iter().any(|it| it["what"] == what), "{details:?}");
+    }
 }
 
 #[test]
