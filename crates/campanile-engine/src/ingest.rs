@@ -96,6 +96,7 @@ impl Ingest {
         context: &RequestContext,
         batch: Vec<Publish>,
     ) -> Vec<Result<Published, Error>> {
+        let begun = self.edge.clock.tick();
         let drafts: Vec<_> =
             batch.into_iter().map(|publish| self.draft(context, publish)).collect();
         let known = self.known(&drafts).await;
@@ -114,7 +115,7 @@ impl Ingest {
             }
         });
         let answers: Vec<Result<Published, Error>> = answers.collect();
-        self.count(&answers);
+        self.count(&answers, self.edge.clock.tick().since(begun));
         answers
     }
 
@@ -255,12 +256,14 @@ impl Ingest {
         self.recent.lock().unwrap_or_else(PoisonError::into_inner).put(key, record);
     }
 
-    fn count(&self, answers: &[Result<Published, Error>]) {
+    fn count(&self, answers: &[Result<Published, Error>], took: Duration) {
         let of = |wanted: fn(&Result<Published, Error>) -> bool| {
             answers.iter().filter(|answer| wanted(answer)).count()
         };
         let telemetry = &self.edge.telemetry;
-        telemetry.ingest_accepted.add(of(|a| matches!(a, Ok(p) if !p.repeated)));
+        let accepted = of(|a| matches!(a, Ok(p) if !p.repeated));
+        telemetry.ingest_accepted.add(accepted);
+        telemetry.ingest_durable_seconds.record(took, accepted);
         telemetry.ingest_repeated.add(of(|a| matches!(a, Ok(p) if p.repeated)));
         telemetry.ingest_conflicted.add(of(|a| matches!(a, Err(Error::Conflict))));
         telemetry.ingest_failed.add(of(|a| {

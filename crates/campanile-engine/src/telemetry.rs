@@ -1,91 +1,116 @@
 //! What the roles count. Reaching a bound is always counted.
+//!
+//! The name of a field and its first words are what operators read: `docs/metrics.md` has them all.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+mod instruments;
 
-macro_rules! counters {
-    ($($(#[$doc:meta])* $name:ident,)*) => {
-        /// Counters of one process, shared by its roles.
+pub use instruments::{Counter, Distribution, Gauge, Histogram, Value};
+
+macro_rules! telemetry {
+    ($($(#[doc = $help:literal])+ $name:ident: $kind:ident,)*) => {
+        /// What the roles that share it count.
         #[derive(Debug, Default)]
         pub struct Telemetry {
-            $($(#[$doc])* pub $name: Counter,)*
+            $($(#[doc = $help])+ pub $name: $kind,)*
         }
 
         impl Telemetry {
-            /// Every counter with its name.
+            /// What every instrument shows.
             #[must_use]
-            pub fn snapshot(&self) -> Vec<(&'static str, u64)> {
-                vec![$((stringify!($name), self.$name.get()),)*]
+            pub fn readings(&self) -> Vec<Reading> {
+                vec![$(Reading {
+                    name: stringify!($name),
+                    help: concat!($($help),+),
+                    value: self.$name.value(),
+                },)*]
             }
         }
     };
 }
 
-/// A number that only grows.
-#[derive(Debug, Default)]
-pub struct Counter(AtomicU64);
+/// What an instrument shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reading {
+    /// The field.
+    pub name: &'static str,
+    /// What it means, as its documentation says; white space around it means nothing.
+    pub help: &'static str,
+    /// What it shows.
+    pub value: Value,
+}
 
-impl Counter {
-    /// Adds `n`.
-    pub fn add(&self, n: usize) {
-        self.0.fetch_add(u64::try_from(n).unwrap_or(u64::MAX), Ordering::Relaxed);
-    }
-
-    /// The number.
+impl Telemetry {
+    /// Every counter with its name.
     #[must_use]
-    pub fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+    pub fn snapshot(&self) -> Vec<(&'static str, u64)> {
+        let counters = self.readings().into_iter().filter_map(|reading| match reading.value {
+            Value::Counter(count) => Some((reading.name, count)),
+            Value::Gauge(_) | Value::Histogram(_) => None,
+        });
+        counters.collect()
     }
 }
 
-counters! {
+telemetry! {
     /// Publishes made durable.
-    ingest_accepted,
+    ingest_accepted: Counter,
     /// Publishes recognised as repeated at the edge.
-    ingest_repeated,
+    ingest_repeated: Counter,
     /// Publishes refused because their key was used for another request.
-    ingest_conflicted,
+    ingest_conflicted: Counter,
     /// Publishes the log refused or could not confirm.
-    ingest_failed,
+    ingest_failed: Counter,
+    /// Time from a publish that arrived to the log's word that it is durable.
+    ingest_durable_seconds: Histogram,
     /// Events folded by the projector.
-    projector_events,
+    projector_events: Counter,
     /// Receipts folded by the projector.
-    projector_receipts,
+    projector_receipts: Counter,
     /// Times the projector had to wait for the projection.
-    projector_waits,
+    projector_waits: Counter,
     /// Records that could not be read as events and were passed over.
-    undecodable,
+    undecodable: Counter,
     /// Deliveries planned.
-    deliverer_planned,
+    deliverer_planned: Counter,
     /// Attempts made.
-    deliverer_attempts,
+    deliverer_attempts: Counter,
     /// Deliveries the platform took.
-    deliverer_accepted,
+    deliverer_accepted: Counter,
+    /// Time from a post in the log to the platform's word that it took it; without deliveries that
+    /// were put off on the agenda.
+    deliverer_accepted_after_seconds: Histogram,
     /// Deliveries not sent because they no longer mattered.
-    deliverer_suppressed,
+    deliverer_suppressed: Counter,
     /// Deliveries the platform will never take.
-    deliverer_rejected,
+    deliverer_rejected: Counter,
     /// Deliveries put on the agenda.
-    deliverer_parked,
+    deliverer_parked: Counter,
     /// Deliveries left to the agenda, which had them already.
-    deliverer_left_to_agenda,
+    deliverer_left_to_agenda: Counter,
     /// Parked deliveries that came due while they were under way, and joined in.
-    deliverer_joined,
+    deliverer_joined: Counter,
     /// Parked deliveries that came due and had ended before.
-    deliverer_ended_before,
+    deliverer_ended_before: Counter,
     /// Endpoints retired because a platform said that the address is gone.
-    deliverer_retired,
+    deliverer_retired: Counter,
     /// Attempts that had to be repeated.
-    deliverer_retries,
+    deliverer_retries: Counter,
+    /// Times a route was held: nothing is sent on it for a while.
+    deliverer_holds: Counter,
     /// Times a route was found held or unreachable.
-    deliverer_route_down,
+    deliverer_route_down: Counter,
     /// Times intake was paused because enough was in flight.
-    deliverer_paused,
+    deliverer_paused: Counter,
     /// Times a worker had to wait for the projection to catch up.
-    deliverer_view_waits,
+    deliverer_view_waits: Counter,
     /// Flushes of receipts, parked deliveries and retirements that had to be repeated.
-    deliverer_flush_retries,
+    deliverer_flush_retries: Counter,
+    /// Deliveries in memory, in flight or waiting.
+    deliverer_jobs: Gauge,
+    /// Deliveries that ended or were put off, and wait to be written down.
+    deliverer_outbox: Gauge,
     /// Agenda entries that came due.
-    scheduler_due,
+    scheduler_due: Counter,
     /// Watch streams that fell behind and were closed.
-    watch_closed,
+    watch_closed: Counter,
 }

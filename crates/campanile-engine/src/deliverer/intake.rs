@@ -195,6 +195,7 @@ impl Deliverer {
             record: event.position.offset,
             also: Vec::new(),
             is_parked: false,
+            posted: matches!(event.fact.event, Event::NotificationPosted(_)).then_some(event.time),
             delivery,
         };
         if intake.ended.contains(job.delivery.id) {

@@ -7,7 +7,8 @@ use std::collections::{BTreeSet, VecDeque};
 
 use campanile_core::port::PieceKey;
 use campanile_core::{
-    AppId, Delivery, DeliveryId, EndpointId, NotificationId, Offset, Partition, Tick, UserRef,
+    AppId, Delivery, DeliveryId, EndpointId, NotificationId, Offset, Partition, Tick, Timestamp,
+    UserRef,
 };
 
 use crate::pieces::Map;
@@ -29,6 +30,8 @@ pub(crate) struct Job {
     pub(crate) also: Vec<Offset>,
     /// Whether the agenda has it, because a former worker put it off.
     pub(crate) is_parked: bool,
+    /// When its post came into the log; absent if it is none, or was put off.
+    pub(crate) posted: Option<Timestamp>,
     /// Attempts made, those before it was parked included.
     pub(crate) attempts: u32,
 }
@@ -212,6 +215,7 @@ mod tests {
             record: Offset(record),
             also: Vec::new(),
             is_parked: false,
+            posted: None,
             attempts: 0,
         })
     }

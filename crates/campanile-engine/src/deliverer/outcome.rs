@@ -40,7 +40,11 @@ impl Deliverer {
         match judge(outcome, job.attempts, now, jitter, health, policy) {
             Verdict::Done => {
                 self.routes.get(route).holds = 0;
-                self.parts.telemetry.deliverer_accepted.add(1);
+                let telemetry = &self.parts.telemetry;
+                telemetry.deliverer_accepted.add(1);
+                if let Some(posted) = job.posted {
+                    telemetry.deliverer_accepted_after_seconds.record(now.since(posted), 1);
+                }
                 let provider_id = match outcome {
                     Outcome::Accepted { provider_id } => provider_id.clone(),
                     _ => String::new(),
@@ -200,6 +204,7 @@ impl Deliverer {
         if let Some(held) = self.routes.held(route, tick) {
             return held.until;
         }
+        self.parts.telemetry.deliverer_holds.add(1);
         let state = self.routes.get(route);
         let span = until.since(now).saturating_mul(1 << state.holds.min(MOST_DOUBLINGS));
         state.holds = state.holds.saturating_add(1);

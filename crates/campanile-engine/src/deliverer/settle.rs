@@ -72,10 +72,13 @@ impl Deliverer {
 
     /// Stops reading while enough is in memory, so that a fast log cannot outrun a slow platform.
     pub(super) fn flow(&mut self, reader: &mut dyn GroupReader) {
+        let telemetry = &self.parts.telemetry;
+        telemetry.deliverer_jobs.set(self.lanes.jobs());
+        telemetry.deliverer_outbox.set(self.outbox.len());
         let (jobs, limit) = (self.lanes.jobs() + self.outbox.len(), self.parts.config.in_memory);
         if !self.is_paused && jobs >= limit {
             self.is_paused = true;
-            self.parts.telemetry.deliverer_paused.add(1);
+            telemetry.deliverer_paused.add(1);
         } else if self.is_paused && jobs < limit / 2 {
             self.is_paused = false;
         }
