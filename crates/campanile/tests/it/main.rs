@@ -15,6 +15,7 @@ mod calls;
 mod command_line;
 mod crash;
 mod demo;
+mod discreet;
 mod lifecycle;
 mod mistakes;
 mod platforms;

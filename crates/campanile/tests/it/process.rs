@@ -118,8 +118,13 @@ pub(crate) struct Server {
 
 impl Server {
     /// Starts it. It logs as JSON, and is to listen on a free port.
-    pub(crate) fn start(mut command: Command) -> Self {
-        command.args(["--log-format", "json", "--listen", "127.0.0.1:0"]);
+    pub(crate) fn start(command: Command) -> Self {
+        Self::start_with(command, "json")
+    }
+
+    /// Starts it with another form of the log.
+    pub(crate) fn start_with(mut command: Command, log_format: &str) -> Self {
+        command.args(["--log-format", log_format, "--listen", "127.0.0.1:0"]);
         let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
         let log = Arc::<Mutex<String>>::default();
         let (found, address) = watch::channel(None);
@@ -128,9 +133,7 @@ impl Server {
         let listen = move || {
             for line in lines.map_while(Result::ok) {
                 kept.lock().unwrap().push_str(&format!("{line}\n"));
-                let event: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
-                if event["fields"]["message"] == "serving" {
-                    let address = event["fields"]["address"].as_str().unwrap().to_owned();
+                if let Some(address) = address_in(&line, "serving") {
                     found.send_replace(Some(format!("http://{address}")));
                 }
             }
@@ -147,6 +150,11 @@ impl Server {
             Ok(Ok(address)) => address.clone().unwrap(),
             _ => panic!("the server did not start: {}", self.log()),
         }
+    }
+
+    /// A client of it, once it listens.
+    pub(crate) async fn client(&self) -> campanile_api::Client {
+        campanile_api::Client::connect(&self.address().await).await.unwrap()
     }
 
     /// What it logged so far.
@@ -188,4 +196,14 @@ impl Drop for Server {
         let _ended = self.child.kill();
         let _reaped = self.child.wait();
     }
+}
+
+/// The address that a line of a log tells with `message`, in either form.
+pub(crate) fn address_in(line: &str, message: &str) -> Option<String> {
+    if let Ok(event) = serde_json::from_str::<serde_json::Value>(line) {
+        let fields = &event["fields"];
+        return (fields["message"] == message).then(|| fields["address"].as_str().unwrap().into());
+    }
+    let (_, fields) = line.split_once(&format!(": {message} address="))?;
+    fields.split_whitespace().next().map(str::to_owned)
 }
