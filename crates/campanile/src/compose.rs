@@ -24,6 +24,7 @@ use tokio::time::timeout;
 
 use crate::config::{ApnsRouteConfig, AppConfig, Config, DeliverConfig, FcmRouteConfig};
 use crate::exit::{Failure, Kind};
+use crate::observe::{Pools, Workers};
 use crate::role::Group;
 use crate::root::Root;
 use crate::system::{SystemClock, SystemEntropy};
@@ -37,7 +38,9 @@ pub(crate) struct Parts {
     root: Root,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
+    /// What all roles but the delivery workers count.
     pub(crate) telemetry: Arc<Telemetry>,
+    pub(crate) workers: Workers,
 }
 
 impl Parts {
@@ -54,7 +57,8 @@ impl Parts {
         let directory = &config.store.directory;
         let store = Store::open(directory, &options).map_err(unopened)?;
         let root = Root::of(directory, is_unused(&store).await?, &entropy)?;
-        Ok(Self { store, root, clock, entropy, telemetry: Arc::default() })
+        let (telemetry, workers) = (Arc::default(), Workers::default());
+        Ok(Self { store, root, clock, entropy, telemetry, workers })
     }
 
     /// A stream of the log.
@@ -84,6 +88,16 @@ impl Parts {
         if timeout(limit, all).await.is_err() {
             tracing::warn!(?limit, "the projection is not built yet");
         }
+    }
+
+    /// How many partitions of the projection cannot be read.
+    pub(crate) async fn unbuilt(&self) -> usize {
+        let projection = self.projection();
+        let mut unbuilt = 0;
+        for partition in self.log(Stream::Events).identity().partitions() {
+            unbuilt += usize::from(projection.view(partition, &[]).await.is_err());
+        }
+        unbuilt
     }
 
     /// Waits until the store has stopped by itself, and tells why.
@@ -175,9 +189,10 @@ fn deliverer(
     parts: &Parts,
     platform: Platform,
     group: Group,
-    pusher: Arc<dyn Pusher>,
+    pusher: Arc<impl Pusher + Pools + 'static>,
     drain: Duration,
 ) -> Deliverer {
+    let telemetry = parts.workers.enlist(platform, pusher.clone());
     Deliverer::new(deliverer::Parts {
         events: parts.log(Stream::Events),
         receipts: parts.log(Stream::Receipts),
@@ -186,7 +201,7 @@ fn deliverer(
         group: group.group_name(),
         clock: parts.clock.clone(),
         entropy: parts.entropy.clone(),
-        telemetry: parts.telemetry.clone(),
+        telemetry,
         config: deliverer::Config { drain, ..deliverer::Config::of(platform) },
         planted: Planted::default(),
     })

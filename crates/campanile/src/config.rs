@@ -44,6 +44,7 @@ pub(crate) struct Config {
     pub(crate) serve: ServeConfig,
     pub(crate) store: StoreConfig,
     pub(crate) deliver: DeliverConfig,
+    pub(crate) observe: ObserveConfig,
     pub(crate) log: LogConfig,
     /// The tenants and their routes.
     pub(crate) apps: BTreeMap<AppId, AppConfig>,
@@ -77,6 +78,15 @@ pub(crate) struct DeliverConfig {
     pub(crate) request_timeout: Duration,
     /// How long a stop waits for what is in flight.
     pub(crate) drain: Duration,
+}
+
+/// What operators see over HTTP.
+#[derive(Clone, Debug)]
+pub(crate) struct ObserveConfig {
+    /// Absent: nowhere.
+    pub(crate) listen: Option<SocketAddr>,
+    /// How long a role may have something to do and finish nothing.
+    pub(crate) stuck_after: Duration,
 }
 
 /// What is logged, and how.
@@ -189,10 +199,13 @@ impl Config {
         let base = given.file.as_deref().and_then(Path::parent).map(Path::to_owned);
         let raw = raw::parse(&name, &text)?;
         let mut sources = Sources::new(&name, &text, given.flags, given.environment);
+        let serve = serve(&mut sources, &raw.serve)?;
+        let is_open = serve.insecure_no_auth;
         let config = Self {
-            serve: serve(&mut sources, &raw.serve)?,
+            serve,
             store: store(&mut sources, &raw.store)?,
             deliver: deliver(&mut sources, &raw.deliver)?,
+            observe: observe(&mut sources, &raw.observe, is_open)?,
             log: log(&mut sources, &raw.log)?,
             apps: apps::check(&name, &text, base.as_deref(), raw.apps)?,
         };
@@ -265,6 +278,27 @@ fn deliver(from: &mut Sources<'_>, raw: &raw::Deliver) -> Result<DeliverConfig, 
         request_timeout: within(&timeout, second, minutes, "must be 1 s to 2 min")?,
         drain: within(&drain, Duration::ZERO, LONGEST_DRAIN, limit)?,
     })
+}
+
+fn observe(
+    from: &mut Sources<'_>,
+    raw: &raw::Observe,
+    insecure_no_auth: bool,
+) -> Result<ObserveConfig, ConfigError> {
+    let listen: sources::Setting<value::Listen> =
+        from.get("observe.listen", raw.listen.as_ref(), "off")?;
+    let may_listen = |address| may_listen(address, insecure_no_auth).is_ok();
+    if !listen.value.0.is_none_or(may_listen) {
+        let reason = "callers are not authenticated, so anybody who reaches this address could \
+                      read the metrics; use a loopback address, or say --insecure-no-auth";
+        return Err(listen.refuse(reason));
+    }
+    let stuck_after: sources::Setting<value::Span> =
+        from.get("observe.stuck_after", raw.stuck_after.as_ref(), "2 min")?;
+    if !(Duration::from_secs(1)..=Duration::from_secs(3600)).contains(&stuck_after.value.0) {
+        return Err(stuck_after.refuse("must be 1 s to 1 h"));
+    }
+    Ok(ObserveConfig { listen: listen.value.0, stuck_after: stuck_after.value.0 })
 }
 
 fn log(from: &mut Sources<'_>, raw: &raw::Log) -> Result<LogConfig, ConfigError> {

@@ -5,6 +5,7 @@
 //! - [`cli`]: the command line; [`command`]: what each command does.
 //! - [`config`]: flags, environment and file, checked.
 //! - [`compose`]: adapters and roles put together; [`server`]: run, and stopped, as one process.
+//! - [`observe`]: metrics, and whether the process lives and works.
 //! - [`demo`]: the story of one notification, told while it happens.
 //! - [`exit`]: how a command ends.
 
@@ -17,6 +18,7 @@ mod environment;
 mod exit;
 mod group;
 mod logging;
+mod observe;
 mod output;
 mod role;
 mod root;

@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use crate::compose::{self, Parts};
 use crate::config::Config;
 use crate::exit::{Failure, Kind};
+use crate::observe::{Beat, Observatory};
 use crate::role::{Group, Role};
 use crate::signal::StopSignal;
 use crate::{group, thread};
@@ -28,6 +29,9 @@ const BUILT_WITHIN: Duration = Duration::from_secs(5);
 pub(crate) struct Server {
     address: SocketAddr,
     parts: Arc<Parts>,
+    observatory: Arc<Observatory>,
+    /// Owns the tasks that look and show.
+    observing: Vec<Task>,
     /// How serving requests ended, until it was told.
     api: Option<oneshot::Receiver<Result<(), ServeError>>>,
     /// Owns the task that serves requests.
@@ -88,7 +92,9 @@ impl Server {
     /// # Errors
     /// [`Failure`]; then nothing is left running.
     pub(crate) async fn start(config: &Config) -> Result<Self, Failure> {
-        let listener = listen(config.serve.listen)?;
+        let listener = listen("serve.listen", config.serve.listen)?;
+        let observatory = Observatory::new(config.observe.stuck_after);
+        let observing = observe(&observatory, config.observe.listen)?;
         let address = listener.local_addr().map_err(|it| Failure::new(Kind::Unavailable, it))?;
         let parts = Arc::new(Parts::open(config).await?);
         group::prepare(&parts, &config.serve.roles).await?;
@@ -98,6 +104,8 @@ impl Server {
         let mut server = Self {
             address,
             parts,
+            observatory,
+            observing: observing.into_iter().collect(),
             api: None,
             _api: None,
             stop_api,
@@ -107,10 +115,13 @@ impl Server {
             drain: config.deliver.drain,
         };
         server.start_roles(config, &roles_stopping, &ended)?;
+        let watching = server.observatory.watch(&server.parts, &config.serve.roles);
+        server.observing.push(watching);
         if config.serve.roles.contains(&Role::Projector) {
             server.parts.built(BUILT_WITHIN).await;
         }
         server.start_api(config, listener, api_stopping)?;
+        server.observatory.serving();
         let roles: Vec<_> = config.serve.roles.iter().map(|role| role.name()).collect();
         tracing::info!(%address, roles = roles.join(","), "serving");
         if config.apps.is_empty() {
@@ -174,9 +185,10 @@ impl Server {
         Fut: Future<Output = RoleEnd>,
     {
         let (ended, limit) = (ended.clone(), self.drain + GRACE);
+        let beat = self.observatory.beat(name, self.parts.clock.clone());
         let started = thread::start(
             name,
-            move || within(name, role(), stopping, limit),
+            move || within(beat, role(), stopping, limit),
             move |end| {
                 // Nobody waits any more when the process is ending.
                 let _nobody = ended.try_send((name, end));
@@ -246,6 +258,7 @@ impl Server {
     /// # Errors
     /// [`Failure`] if something did not stop in time, or ended badly.
     pub(crate) async fn stop(mut self) -> Result<(), Failure> {
+        self.observatory.stopping();
         self.stop_api.begin();
         if let Some(api) = self.api.take()
             && let Ok(Err(error)) = api.await
@@ -285,7 +298,7 @@ impl Server {
 /// Runs a role, and cuts it off if it does not end within `limit` of the stop. That is what a kill
 /// would do to it: what is not committed is done again by the next one.
 async fn within(
-    name: &str,
+    beat: Arc<Beat>,
     role: impl Future<Output = RoleEnd>,
     mut stopping: Shutdown,
     limit: Duration,
@@ -296,20 +309,35 @@ async fn within(
     };
     tokio::select! {
         end = role => end,
+        never = beat.keep() => match never {},
         () = too_late => {
-            tracing::warn!(role = name, "cut off: it did not end in time");
+            tracing::warn!(role = beat.name(), "cut off: it did not end in time");
             Ok(())
         }
     }
 }
 
-fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
+/// Starts to show what is observed, if `address` is one.
+fn observe(
+    observatory: &Arc<Observatory>,
+    address: Option<SocketAddr>,
+) -> Result<Option<Task>, Failure> {
+    let Some(address) = address else { return Ok(None) };
+    let unusable = |error| Failure::new(Kind::Unavailable, error);
+    let listener = listen("observe.listen", address)?;
+    let address = listener.local_addr().map_err(unusable)?;
+    let listener = tokio::net::TcpListener::from_std(listener).map_err(unusable)?;
+    tracing::info!(%address, "observing");
+    Ok(Some(observatory.serve(listener)))
+}
+
+fn listen(setting: &str, address: SocketAddr) -> Result<TcpListener, Failure> {
     let failed = |error: std::io::Error| {
         let reason = match error.kind() {
             std::io::ErrorKind::AddrInUse => "another process listens there".to_owned(),
             _ => error.to_string(),
         };
-        Failure::new(Kind::Config, format_args!("serve.listen: {address}: {reason}"))
+        Failure::new(Kind::Config, format_args!("{setting}: {address}: {reason}"))
     };
     let listener = TcpListener::bind(address).map_err(failed)?;
     listener.set_nonblocking(true).map_err(failed)?;

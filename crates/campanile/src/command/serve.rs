@@ -36,6 +36,9 @@ pub(crate) struct ServerArgs {
     /// Listen beyond loopback although callers are not authenticated.
     #[arg(long)]
     insecure_no_auth: bool,
+    /// Where to serve /metrics, /healthz and /readyz [default: off]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    observe: Option<String>,
     /// error, warn, info, debug or trace [default: info]
     #[arg(long, value_name = "LEVEL")]
     log_level: Option<String>,
@@ -60,6 +63,7 @@ impl ServerArgs {
             ("serve.insecure_no_auth", "--insecure-no-auth", insecure),
             ("store.directory", "--data-dir", self.data_dir),
             ("store.partitions", "--partitions", self.partitions),
+            ("observe.listen", "--observe", self.observe),
             ("log.level", "--log-level", self.log_level),
             ("log.format", "--log-format", self.log_format),
         ];

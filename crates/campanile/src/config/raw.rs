@@ -16,6 +16,7 @@ pub(super) struct File {
     pub(super) serve: Serve,
     pub(super) store: Store,
     pub(super) deliver: Deliver,
+    pub(super) observe: Observe,
     pub(super) log: Log,
     pub(super) apps: Vec<Spanned<App>>,
 }
@@ -47,6 +48,14 @@ pub(super) struct Deliver {
     pub(super) fcm_connections: Raw,
     pub(super) request_timeout: Raw,
     pub(super) drain: Raw,
+}
+
+/// `[observe]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Observe {
+    pub(super) listen: Raw,
+    pub(super) stuck_after: Raw,
 }
 
 /// `[log]`

@@ -127,6 +127,12 @@ fn mistakes_in_the_file_name_line_and_key() {
         ("[store]\nsegment_size = 64", "campanile.toml:2: store.segment_size: must be a size"),
         ("[store]\nsegment_size = \"2 GiB\"", "campanile.toml:2: store.segment_size: must be 64"),
         ("[deliver]\ndrain = \"9 s\"", "campanile.toml:2: deliver.drain: must be 0 s to 8 s"),
+        ("[observe]\nlisten = \"on\"", "campanile.toml:2: observe.listen: must be an IP address"),
+        ("[observe]\nlisten = \"0.0.0.0:1\"", "campanile.toml:2: observe.listen: callers are not"),
+        (
+            "[observe]\nstuck_after = \"2 h\"",
+            "campanile.toml:2: observe.stuck_after: must be 1 s to",
+        ),
         ("[log]\nlevel = \"loud\"", "campanile.toml:2: log.level: must be error, warn"),
         ("[log]\nlevel = \"info\"\nlevel = \"warn\"", "campanile.toml:3: log.level: duplicate key"),
         ("[serve]\nroles = [\"deliver:pigeon\"]", "campanile.toml:2: serve.roles: must be some of"),

@@ -50,6 +50,7 @@ macro_rules! setting_values {
 setting_values! {
     SocketAddr, Text, "must be an IP address and port, such as \"127.0.0.1:8640\"",
         |text| text.parse().ok();
+    Listen, Text, "must be an IP address and port, such as \"127.0.0.1:9464\", or \"off\"", listen;
     bool, Truth, "must be true or false", |text| text.parse().ok();
     Partitions, Number, "must be a whole number, 1 to 4096",
         |text| text.parse().ok().filter(|it| (1..=4096).contains(it)).map(Partitions);
@@ -62,6 +63,10 @@ setting_values! {
     LogFormat, Text, "must be text or json", log_format;
     Names, Texts, "must be names", |text| Some(Names(names(text)));
 }
+
+/// Where to listen, if anywhere.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Listen(pub(super) Option<SocketAddr>);
 
 /// A path; relative ones are relative to where the process was started.
 #[derive(Clone, Debug)]
@@ -93,6 +98,13 @@ pub(super) fn roles(setting: &Setting<Names>) -> Result<BTreeSet<Role>, ConfigEr
     let roles: Option<BTreeSet<Role>> =
         setting.value.0.iter().map(|name| Role::parse(name)).collect();
     roles.filter(|roles| !roles.is_empty()).ok_or_else(|| setting.refuse(&known))
+}
+
+fn listen(text: &str) -> Option<Listen> {
+    match text {
+        "off" => Some(Listen(None)),
+        address => address.parse().ok().map(|address| Listen(Some(address))),
+    }
 }
 
 fn level(text: &str) -> Option<tracing::Level> {

@@ -16,7 +16,7 @@ use super::devices::DEVICES;
 
 use crate::config::{
     ApnsRouteConfig, AppConfig, Config, DeliverConfig, FcmRouteConfig, LogConfig, LogFormat,
-    ServeConfig, StoreConfig,
+    ObserveConfig, ServeConfig, StoreConfig,
 };
 use crate::exit::{Failure, Kind};
 use crate::role::Role;
@@ -120,6 +120,7 @@ fn config(port: u16, directory: &tempfile::TempDir, apps: BTreeMap<AppId, AppCon
             request_timeout: Duration::from_secs(15),
             drain: Duration::from_secs(2),
         },
+        observe: ObserveConfig { listen: None, stuck_after: Duration::from_secs(120) },
         log: LogConfig { level: tracing::Level::WARN, format: LogFormat::Text },
         apps,
     }

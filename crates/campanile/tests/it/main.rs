@@ -18,6 +18,7 @@ mod demo;
 mod discreet;
 mod lifecycle;
 mod mistakes;
+mod observe;
 mod platforms;
 mod process;
 mod ring;

@@ -114,6 +114,7 @@ pub(crate) struct Server {
     /// What it logged so far.
     log: Arc<Mutex<String>>,
     address: watch::Receiver<Option<String>>,
+    observed_at: watch::Receiver<Option<String>>,
 }
 
 impl Server {
@@ -128,6 +129,7 @@ impl Server {
         let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
         let log = Arc::<Mutex<String>>::default();
         let (found, address) = watch::channel(None);
+        let (observing, observed_at) = watch::channel(None);
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let kept = log.clone();
         let listen = move || {
@@ -136,15 +138,27 @@ impl Server {
                 if let Some(address) = address_in(&line, "serving") {
                     found.send_replace(Some(format!("http://{address}")));
                 }
+                if let Some(address) = address_in(&line, "observing") {
+                    observing.send_replace(Some(address));
+                }
             }
         };
         std::thread::Builder::new().spawn(listen).unwrap();
-        Self { child, log, address }
+        Self { child, log, address, observed_at }
     }
 
     /// Waits until it listens; answers where.
     pub(crate) async fn address(&self) -> String {
-        let mut address = self.address.clone();
+        self.told(&self.address).await
+    }
+
+    /// Waits until it can be observed; answers where.
+    pub(crate) async fn observed_at(&self) -> String {
+        self.told(&self.observed_at).await
+    }
+
+    async fn told(&self, address: &watch::Receiver<Option<String>>) -> String {
+        let mut address = address.clone();
         let listens = address.wait_for(Option::is_some);
         match tokio::time::timeout(SOON, listens).await {
             Ok(Ok(address)) => address.clone().unwrap(),
