@@ -115,8 +115,10 @@ impl Server {
             drain: config.deliver.drain,
         };
         server.start_roles(config, &roles_stopping, &ended)?;
-        let watching = server.observatory.watch(&server.parts, &config.serve.roles);
-        server.observing.push(watching);
+        if config.observe.listen.is_some() {
+            let watching = server.observatory.watch(&server.parts, &config.serve.roles);
+            server.observing.push(watching);
+        }
         if config.serve.roles.contains(&Role::Projector) {
             server.parts.built(BUILT_WITHIN).await;
         }
