@@ -8,6 +8,8 @@
 //! - [`judge`]: what to do about the outcome of an attempt.
 //! - [`still_due`]: whether a planned delivery still matters, asked before each attempt.
 //!
+//! [`Account`] explains, from the log, what they led to.
+//!
 //! [`port`] names what the rules need from the world; adapters implement those traits and carry
 //! a conformance suite from `campanile-testkit`.
 
@@ -16,6 +18,7 @@ mod content;
 mod deliver;
 mod endpoint;
 mod event;
+mod explain;
 mod fold;
 mod id;
 mod judge;
@@ -32,6 +35,10 @@ pub use content::{Content, Limits, Posted, Priority, RequestStamp, Visual};
 pub use deliver::{Delivery, DeliveryKind, Suppression, compose, still_due};
 pub use endpoint::{Address, ApnsToken, Endpoint, FcmTarget, FcmToken, RetireReason, Tombstone};
 pub use event::{Event, Fact, Recorded, StateChange, UserAction};
+pub use explain::{
+    Account, Convergence, Explanation, Goal, OutcomeCounts, PlannedDelivery, Standing, Step, What,
+    WhyNot,
+};
 pub use fold::{Changes, apply, touches};
 pub use id::{
     AppId, DeliveryId, EndpointId, Fingerprint, IdentityKey, InvalidId, NotificationId,

@@ -12,6 +12,8 @@
 mod compose;
 mod convergence;
 mod endpoints;
+mod explain;
+mod explain_properties;
 mod forgotten;
 mod ids;
 mod items;
