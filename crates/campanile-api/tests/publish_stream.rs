@@ -10,11 +10,13 @@
 
 mod tower;
 
+use std::time::Duration;
+
 use campanile_proto::v1;
 use futures::{StreamExt, stream};
 use tonic::{Code, Status};
 
-use tower::{APP, Tower, USER, eventually, soon, titled, user};
+use tower::{APP, Tower, USER, USER_RATE, eventually, soon, titled, user};
 
 fn message(first: u64, notifications: Vec<v1::Notification>) -> v1::PublishStreamRequest {
     v1::PublishStreamRequest { app: APP.into(), first_sequence: first, notifications }
@@ -47,6 +49,33 @@ async fn every_message_is_answered_in_order() {
         assert_eq!(ranges(&answer), [(n * 500, n * 500 + 499)]);
         assert!(answer.failures.is_empty());
     }
+}
+
+#[tokio::test]
+async fn what_is_over_a_users_quota_is_refused_for_a_while() {
+    let tower = Tower::start().await;
+    let burst = u64::from(USER_RATE) * 60;
+    let messages = (0..=burst / 500).map(|n| many(n * 500, 500)).collect();
+    let answers = answers(&tower, messages).await;
+    let accepted: u64 = answers
+        .iter()
+        .flat_map(|answer| ranges(answer.as_ref().unwrap()))
+        .map(|(from, to)| to - from + 1)
+        .sum();
+    assert_eq!(accepted, burst);
+    let refused = &answers.last().unwrap().as_ref().unwrap().failures;
+    assert_eq!(refused.len(), 500);
+    let code = |failure: &v1::PublishFailure| failure.failure.as_ref().unwrap().code;
+    assert!(refused.iter().all(|it| code(it) == Code::ResourceExhausted as i32), "{refused:?}");
+
+    let other = v1::Notification { target: user("grace@example.org"), ..titled("x") };
+    let after = [message(0, vec![titled("x"), other])];
+    let both = self::answers(&tower, after.to_vec()).await;
+    assert_eq!(ranges(both[0].as_ref().unwrap()), [(1, 1)]);
+
+    tower.clock.advance(Duration::from_secs(1));
+    let later = self::answers(&tower, vec![many(0, 500)]).await;
+    assert_eq!(ranges(later[0].as_ref().unwrap()), [(0, u64::from(USER_RATE) - 1)]);
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 //! No look-up is needed to be right: ids are derived, and the fold recognises a repeated request.
 //! Where the projection knows the request already, the answer says so at once.
 
+mod quotas;
 mod recent;
 
 use std::collections::BTreeMap;
@@ -12,9 +13,11 @@ use std::time::Duration;
 use campanile_core::port::{Fit, NewRecord, Piece, PieceKey};
 use campanile_core::{
     AppId, Content, Event, Fingerprint, Limits, NotificationId, PlatformMask, Position,
-    PostVerdict, Posted, Priority, RequestKey, RequestRecord, RequestStamp, Timestamp,
+    PostVerdict, Posted, Priority, RequestKey, RequestRecord, RequestStamp, Timestamp, UserRef,
 };
 
+use self::quotas::Counted;
+pub use self::quotas::Quotas;
 use self::recent::Recent;
 use crate::edge::{Edge, Target, Whom};
 use crate::pieces::Map;
@@ -72,6 +75,8 @@ pub struct Published {
 pub struct Ingest {
     edge: Edge,
     fits: BTreeMap<AppId, Vec<Fit>>,
+    quotas: Quotas,
+    counted: Mutex<Counted>,
     recent: Mutex<Recent>,
     planted: Planted,
 }
@@ -84,10 +89,17 @@ struct Draft {
 
 impl Ingest {
     /// An ingest that refuses what one of an app's `fits` refuses, if the post is meant for that
-    /// platform: what a platform cannot carry is no reason against the others.
+    /// platform: what a platform cannot carry is no reason against the others. It also refuses,
+    /// for a while, what is over `quotas`.
     #[must_use]
-    pub fn new(edge: Edge, fits: BTreeMap<AppId, Vec<Fit>>, planted: Planted) -> Self {
-        Self { edge, fits, recent: Mutex::default(), planted }
+    pub fn new(
+        edge: Edge,
+        fits: BTreeMap<AppId, Vec<Fit>>,
+        quotas: Quotas,
+        planted: Planted,
+    ) -> Self {
+        let (counted, recent) = Default::default();
+        Self { edge, fits, quotas, counted, recent, planted }
     }
 
     /// Publishes every notification of `batch`, each for itself. An `Ok` means durable.
@@ -172,7 +184,17 @@ impl Ingest {
         if let Some(unfit) = refused {
             return Err(Error::invalid("content", unfit));
         }
+        self.admit(app, whom.user)?;
         Ok(Draft { whom, posted })
+    }
+
+    fn admit(&self, app: &AppId, user: UserRef) -> Result<(), Error> {
+        if self.quotas.is_unlimited() {
+            return Ok(());
+        }
+        let now = self.edge.clock.tick();
+        let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        counted.admit(self.quotas, app, user, now)
     }
 
     /// What is known of the batch's requests: just published here, or folded already.

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use campanile_core::port::{Clock, Entropy, EventLog, Fit, Projection, Pusher, Stream};
-use campanile_core::{AppId, Offset, Platform};
+use campanile_core::{AppId, Offset, Platform, Quota};
 use campanile_embedded::{EmbeddedLog, OpenError, Options, Store};
 use campanile_engine::deliverer::{self, Deliverer};
 use campanile_engine::edge::{Edge, Names};
 use campanile_engine::gateway::Gateway;
-use campanile_engine::ingest::Ingest;
+use campanile_engine::ingest::{Ingest, Quotas};
 use campanile_engine::planted::Planted;
 use campanile_engine::projector::{self, Projector};
 use campanile_engine::scheduler::{self, Scheduler};
@@ -22,7 +22,9 @@ use campanile_push::apns::{self, ApnsConfig, ApnsPusher, ApnsRoute};
 use campanile_push::fcm::{self, FcmConfig, FcmPusher, FcmRoute};
 use tokio::time::timeout;
 
-use crate::config::{ApnsRouteConfig, AppConfig, Config, DeliverConfig, FcmRouteConfig};
+use crate::config::{
+    ApnsRouteConfig, AppConfig, Config, DeliverConfig, FcmRouteConfig, IngestConfig,
+};
 use crate::exit::{Failure, Kind};
 use crate::observe::{Pools, Workers};
 use crate::role::Group;
@@ -137,7 +139,9 @@ impl Parts {
 
 /// Takes what producers publish, if the platforms that their app has routes to can carry it.
 pub(crate) fn ingest(edge: Edge, config: &Config) -> Arc<Ingest> {
-    Arc::new(Ingest::new(edge, fits(config), Planted::default()))
+    let IngestConfig { app_rate, user_rate } = config.ingest;
+    let quotas = Quotas { app: Quota::per_second(app_rate), user: Quota::per_second(user_rate) };
+    Arc::new(Ingest::new(edge, fits(config), quotas, Planted::default()))
 }
 
 /// What the platforms of each app can carry.

@@ -43,6 +43,7 @@ const LONGEST_DRAIN: Duration = Duration::from_secs(8);
 pub(crate) struct Config {
     pub(crate) serve: ServeConfig,
     pub(crate) store: StoreConfig,
+    pub(crate) ingest: IngestConfig,
     pub(crate) deliver: DeliverConfig,
     pub(crate) observe: ObserveConfig,
     pub(crate) log: LogConfig,
@@ -65,6 +66,15 @@ pub(crate) struct StoreConfig {
     pub(crate) partitions: u16,
     pub(crate) segment_bytes: u64,
     pub(crate) cache_bytes: u64,
+}
+
+/// How much is taken in: notifications a second, on average over a minute; 0 for any number.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct IngestConfig {
+    /// Of each app.
+    pub(crate) app_rate: u32,
+    /// For each user.
+    pub(crate) user_rate: u32,
 }
 
 /// How pushes are sent.
@@ -204,6 +214,7 @@ impl Config {
         let config = Self {
             serve,
             store: store(&mut sources, &raw.store)?,
+            ingest: ingest(&mut sources, &raw.ingest)?,
             deliver: deliver(&mut sources, &raw.deliver)?,
             observe: observe(&mut sources, &raw.observe, is_open)?,
             log: log(&mut sources, &raw.log)?,
@@ -255,6 +266,14 @@ fn store(from: &mut Sources<'_>, raw: &raw::Store) -> Result<StoreConfig, Config
         segment_bytes,
         cache_bytes: within(&cache, 1 << 20, 64 << 30, "must be 1 MiB to 64 GiB")?,
     })
+}
+
+fn ingest(from: &mut Sources<'_>, raw: &raw::Ingest) -> Result<IngestConfig, ConfigError> {
+    let app: sources::Setting<value::Rate> =
+        from.get("ingest.app_rate", raw.app_rate.as_ref(), "0")?;
+    let user: sources::Setting<value::Rate> =
+        from.get("ingest.user_rate", raw.user_rate.as_ref(), "50")?;
+    Ok(IngestConfig { app_rate: app.value.0, user_rate: user.value.0 })
 }
 
 fn deliver(from: &mut Sources<'_>, raw: &raw::Deliver) -> Result<DeliverConfig, ConfigError> {

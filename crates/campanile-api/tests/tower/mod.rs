@@ -19,10 +19,10 @@ use std::time::Duration;
 
 use campanile_api::{Client, ServeError, ServerConfig, Services, serve};
 use campanile_core::port::{EventLog, GroupName, LogAdmin, Projection, StartAt, Stream};
-use campanile_core::{AppId, Generation, LogIdentity, Timestamp};
+use campanile_core::{AppId, Generation, LogIdentity, Quota, Timestamp};
 use campanile_engine::edge::{Edge, Names};
 use campanile_engine::gateway::Gateway;
-use campanile_engine::ingest::Ingest;
+use campanile_engine::ingest::{Ingest, Quotas};
 use campanile_engine::planted::Planted;
 use campanile_engine::projector::{Parts, Projector};
 use campanile_engine::seal::Seal;
@@ -36,6 +36,8 @@ pub(crate) const APP: &str = "shop";
 pub(crate) const OTHER_APP: &str = "bank";
 pub(crate) const USER: &str = "ada@example.org";
 pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+/// Notifications a second that a user may get.
+pub(crate) const USER_RATE: u32 = 200;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(crate) struct Tower {
@@ -84,7 +86,12 @@ impl Tower {
             projectors.push(spawn(async move { run.await.unwrap() }));
         }
         let services = Services {
-            ingest: Some(Arc::new(Ingest::new(edge.clone(), BTreeMap::new(), Planted::default()))),
+            ingest: Some(Arc::new(Ingest::new(
+                edge.clone(),
+                BTreeMap::new(),
+                Quotas { user: Quota::per_second(USER_RATE), app: None },
+                Planted::default(),
+            ))),
             gateway: Some(Arc::new(Gateway::new(edge))),
             apps: Arc::new([APP, OTHER_APP].map(|app| AppId::new(app).unwrap()).into()),
             entropy,

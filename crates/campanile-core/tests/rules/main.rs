@@ -19,6 +19,7 @@ mod ids;
 mod items;
 mod plan;
 mod plan_properties;
+mod quota;
 mod requests;
 mod still_due;
 mod totality;

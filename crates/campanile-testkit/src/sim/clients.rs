@@ -14,7 +14,7 @@ use campanile_core::{
 };
 use campanile_engine::edge::{Edge, Names, Target};
 use campanile_engine::gateway::Gateway;
-use campanile_engine::ingest::Ingest;
+use campanile_engine::ingest::{Ingest, Quotas};
 use campanile_engine::seal::Seal;
 use campanile_engine::{Error, RequestContext};
 
@@ -95,7 +95,8 @@ impl Clients {
             entropy: drawn,
             telemetry,
         };
-        let ingest = Arc::new(Ingest::new(edge.clone(), BTreeMap::new(), planted));
+        let ingest =
+            Arc::new(Ingest::new(edge.clone(), BTreeMap::new(), Quotas::default(), planted));
         *held(&self.front) = Some(Front { ingest, gateway: Arc::new(Gateway::new(edge)) });
         held(&self.book).devices.iter_mut().for_each(Device::forget_calls);
     }

@@ -15,6 +15,7 @@ pub(super) type Raw = Option<Spanned<Value>>;
 pub(super) struct File {
     pub(super) serve: Serve,
     pub(super) store: Store,
+    pub(super) ingest: Ingest,
     pub(super) deliver: Deliver,
     pub(super) observe: Observe,
     pub(super) log: Log,
@@ -38,6 +39,14 @@ pub(super) struct Store {
     pub(super) partitions: Raw,
     pub(super) segment_size: Raw,
     pub(super) cache_size: Raw,
+}
+
+/// `[ingest]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Ingest {
+    pub(super) app_rate: Raw,
+    pub(super) user_rate: Raw,
 }
 
 /// `[deliver]`

@@ -56,6 +56,8 @@ setting_values! {
         |text| text.parse().ok().filter(|it| (1..=4096).contains(it)).map(Partitions);
     Connections, Number, "must be a whole number, 1 to 100",
         |text| text.parse().ok().filter(|it| (1..=100).contains(it)).map(Connections);
+    Rate, Number, "must be a whole number, 0 to 1000000",
+        |text| text.parse().ok().filter(|it| *it <= 1_000_000).map(Rate);
     Path, Text, "must be a path", |text| (!text.is_empty()).then(|| Path(text.into()));
     Size, Text, "must be a size, such as \"64 MiB\"", |text| size(text).map(Size);
     Span, Text, "must be a duration, such as \"15 s\"", |text| span(text).map(Span);
@@ -79,6 +81,10 @@ pub(super) struct Partitions(pub(super) u16);
 /// How many connections a route may open.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Connections(pub(super) usize);
+
+/// How many a second; 0 is any number.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rate(pub(super) u32);
 
 /// A number of bytes.
 #[derive(Clone, Copy, Debug)]

@@ -15,8 +15,8 @@ use campanile_simulate::{apns, fcm};
 use super::devices::DEVICES;
 
 use crate::config::{
-    ApnsRouteConfig, AppConfig, Config, DeliverConfig, FcmRouteConfig, LogConfig, LogFormat,
-    ObserveConfig, ServeConfig, StoreConfig,
+    ApnsRouteConfig, AppConfig, Config, DeliverConfig, FcmRouteConfig, IngestConfig, LogConfig,
+    LogFormat, ObserveConfig, ServeConfig, StoreConfig,
 };
 use crate::exit::{Failure, Kind};
 use crate::role::Role;
@@ -114,6 +114,7 @@ fn config(port: u16, directory: &tempfile::TempDir, apps: BTreeMap<AppId, AppCon
             segment_bytes: 8 << 20,
             cache_bytes: 16 << 20,
         },
+        ingest: IngestConfig { app_rate: 0, user_rate: 0 },
         deliver: DeliverConfig {
             connections: 1,
             fcm_connections: 1,
