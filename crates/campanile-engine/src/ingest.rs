@@ -194,7 +194,9 @@ impl Ingest {
         }
         let now = self.edge.clock.tick();
         let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
-        counted.admit(self.quotas, app, user, now)
+        let admitted = counted.admit(self.quotas, app, user, now);
+        self.edge.telemetry.ingest_over_quota.add(usize::from(admitted.is_err()));
+        admitted
     }
 
     /// What is known of the batch's requests: just published here, or folded already.

@@ -58,8 +58,10 @@ telemetry! {
     ingest_repeated: Counter,
     /// Publishes refused because their key was used for another request.
     ingest_conflicted: Counter,
-    /// Publishes the log refused or could not confirm.
+    /// Publishes refused for now or not confirmed, those over a quota among them.
     ingest_failed: Counter,
+    /// Publishes over the quota of their app or user.
+    ingest_over_quota: Counter,
     /// Time from a publish that arrived to the log's word that it is durable.
     ingest_durable_seconds: Histogram,
     /// Events folded by the projector.
