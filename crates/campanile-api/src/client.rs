@@ -122,6 +122,10 @@ impl Client {
         HistoryClient.get_timeline(GetTimelineRequest) -> GetTimelineResponse;
         /// A notification as it was at an instant.
         HistoryClient.get_state_at(GetStateAtRequest) -> GetStateAtResponse;
+        /// What became of every delivery of a notification.
+        HistoryClient.get_outcomes(GetOutcomesRequest) -> GetOutcomesResponse;
+        /// Why a notification rang where it did, and why not elsewhere.
+        HistoryClient.explain(ExplainRequest) -> ExplainResponse;
     }
 
     /// Posts many: one answer per message, in order. Messages may be sent ahead of the answers;

@@ -1,6 +1,7 @@
 //! The gRPC services: each handler makes a context, translates, asks the engine, translates back.
 
 mod endpoints;
+mod explain;
 mod history;
 mod inbox;
 mod notifications;

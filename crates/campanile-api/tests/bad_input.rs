@@ -253,6 +253,29 @@ async fn reads_that_break_the_rules() {
         format!("{:04x}{}", !u16::from_str_radix(&posted[..4], 16).unwrap(), &posted[4..]);
     refused(client.get_timeline(timeline(&elsewhere)).await, Code::NotFound, None);
 
+    let outcomes = |id: &str| v1::GetOutcomesRequest {
+        app: APP.into(),
+        target: user(USER),
+        notification_id: id.into(),
+    };
+    invalid(client.get_outcomes(outcomes("42")).await, "notification_id");
+    refused(client.get_outcomes(outcomes(&random)).await, Code::NotFound, None);
+    refused(client.get_outcomes(outcomes(&elsewhere)).await, Code::NotFound, None);
+    let explain = |id: &str, endpoint: &str| v1::ExplainRequest {
+        app: APP.into(),
+        target: user(USER),
+        notification_id: id.into(),
+        endpoint_id: endpoint.into(),
+    };
+    invalid(client.explain(explain("42", "")).await, "notification_id");
+    invalid(client.explain(explain(&posted, "phone")).await, "endpoint_id");
+    let nobody = "0".repeat(32);
+    refused(client.explain(explain(&posted, &nobody)).await, Code::NotFound, None);
+    refused(client.explain(explain(&random, "")).await, Code::NotFound, None);
+    refused(client.explain(explain(&elsewhere, "")).await, Code::NotFound, None);
+    let targetless = v1::ExplainRequest { target: None, ..explain(&posted, "") };
+    invalid(client.explain(targetless).await, "target");
+
     let state_at = |at| v1::GetStateAtRequest {
         app: APP.into(),
         target: user(USER),

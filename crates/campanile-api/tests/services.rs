@@ -263,3 +263,40 @@ async fn history_knows_every_revision() {
     assert_eq!(title_at(15).await, Some(Some("second".into())));
     assert_eq!(title_at(20).await, Some(None), "recalled: no content");
 }
+
+#[tokio::test]
+async fn an_explanation_names_who_was_told_and_who_was_not() {
+    let tower = Tower::start().await;
+    let phone = tower.register("phone").await.endpoint_id;
+    let id = tower.post(titled("x")).await.notification_id;
+    let laptop = tower.register("laptop").await.endpoint_id;
+    let request = |endpoint_id: &str| v1::ExplainRequest {
+        app: APP.into(),
+        target: user(USER),
+        notification_id: id.clone(),
+        endpoint_id: endpoint_id.into(),
+    };
+    let later = eventually(|| async { tower.client.explain(request(&laptop)).await.ok() }).await;
+    assert!(later.complete);
+    assert_eq!(later.counts, []);
+    let why = later.steps.iter().find_map(|step| match &step.step {
+        Some(v1::explain_step::Step::NotPlanned(it)) => Some((step.endpoint_id.clone(), it.why())),
+        _ => None,
+    });
+    assert_eq!(why, Some((laptop, v1::WhyNotPlanned::RegisteredLater)));
+
+    let (app, target) = (APP.into(), user(USER));
+    let request = v1::GetOutcomesRequest { app, target, notification_id: id };
+    let outcomes = tower.client.get_outcomes(request).await.unwrap();
+    let platform = v1::Platform::Apns.into();
+    let one = v1::OutcomeCounts { platform, planned: 1, open: 1, ..Default::default() };
+    assert_eq!(outcomes.counts, [one]);
+    let planned: Vec<_> =
+        outcomes.deliveries.iter().filter_map(|it| it.delivery.as_ref()).collect();
+    assert_eq!(planned.len(), 1);
+    assert_eq!((&planned[0].endpoint_id, planned[0].shows_revision), (&phone, Some(1)));
+    assert_eq!(planned[0].outcome, None);
+    let all = v1::Convergence { shows_revision: Some(1), total: 1, open: 1, ..Default::default() };
+    assert_eq!(outcomes.convergence, Some(all));
+    assert!(outcomes.complete);
+}

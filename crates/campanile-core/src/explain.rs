@@ -15,8 +15,8 @@ pub use counts::OutcomeCounts;
 use std::collections::BTreeMap;
 
 use crate::{
-    Delivery, DeliveryKind, End, EndpointId, Event, HoldReason, Offset, Platform, PostVerdict,
-    RetireReason, Suppression, Timestamp,
+    Delivery, DeliveryId, DeliveryKind, End, EndpointId, Event, HoldReason, Offset, Platform,
+    PostVerdict, RetireReason, Suppression, Timestamp,
 };
 
 /// An item's way to every endpoint of its user.
@@ -72,9 +72,11 @@ pub enum What {
         attempts: u32,
     },
     /// The time came to try again.
-    CameDue,
+    CameDue(DeliveryKind),
     /// The delivery ended.
     Ended {
+        /// Which.
+        delivery: DeliveryId,
         /// What it was for.
         kind: DeliveryKind,
         /// Attempts in all.

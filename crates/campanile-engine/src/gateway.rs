@@ -4,11 +4,13 @@
 //! the past.
 
 mod endpoints;
+mod explain;
 mod history;
 mod inbox;
 mod watch;
 
 pub use endpoints::{Register, Registered, Retire};
+pub use explain::Explained;
 pub use history::{StateAt, TimelineEntry};
 pub use inbox::{Filter, Page, StateUpdate, SyncPage};
 pub use watch::Watch;

@@ -5,8 +5,8 @@ mod values;
 mod words;
 
 pub use check::{
-    Field, Violation, address, app, batch, content, instant, lease, name, notification_id,
-    page_size, platforms, priority, span, user_id,
+    Field, Violation, address, app, batch, content, endpoint_id, instant, lease, name,
+    notification_id, page_size, platforms, priority, span, user_id,
 };
 pub use values::{address_to_wire, content_to_wire};
 pub use words::{

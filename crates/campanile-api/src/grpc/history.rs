@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use campanile_core::{
-    AgendaEntry, Due, End, Event, Parked, PostVerdict, Posted, Receipt, Recorded, Settled,
+    AgendaEntry, DeliveryKind, Due, End, Event, Parked, PostVerdict, Posted, Receipt, Settled,
     StateChange,
 };
 use campanile_engine::gateway::{Gateway, TimelineEntry};
@@ -12,7 +12,7 @@ use campanile_proto::v1;
 use campanile_proto::v1::history_server::History as Service;
 use tonic::{Request, Response, Status};
 
-use super::words;
+use super::{explain, words};
 use crate::context::context;
 use crate::status::status;
 
@@ -57,6 +57,35 @@ impl Service for History {
         let item = state.item.as_deref().map(words::item);
         Ok(Response::new(v1::GetStateAtResponse { item, complete: state.complete }))
     }
+
+    async fn get_outcomes(
+        &self,
+        request: Request<v1::GetOutcomesRequest>,
+    ) -> Result<Response<v1::GetOutcomesResponse>, Status> {
+        let context = context(&request, &request.get_ref().app).map_err(status)?;
+        let v1::GetOutcomesRequest { target, notification_id: id, .. } = request.into_inner();
+        let target = words::target(target).map_err(status)?;
+        let id = convert::notification_id("notification_id", &id).map_err(status)?;
+        let found = self.gateway.explain(&context, &target, id, None).await.map_err(status)?;
+        Ok(Response::new(explain::outcomes(&found)))
+    }
+
+    async fn explain(
+        &self,
+        request: Request<v1::ExplainRequest>,
+    ) -> Result<Response<v1::ExplainResponse>, Status> {
+        let context = context(&request, &request.get_ref().app).map_err(status)?;
+        let v1::ExplainRequest { target, notification_id: id, endpoint_id, .. } =
+            request.into_inner();
+        let target = words::target(target).map_err(status)?;
+        let id = convert::notification_id("notification_id", &id).map_err(status)?;
+        let endpoint = (!endpoint_id.is_empty())
+            .then(|| convert::endpoint_id("endpoint_id", &endpoint_id))
+            .transpose()
+            .map_err(status)?;
+        let found = self.gateway.explain(&context, &target, id, endpoint).await.map_err(status)?;
+        Ok(Response::new(explain::explanation(&found)))
+    }
 }
 
 fn entry(entry: &TimelineEntry) -> v1::TimelineEntry {
@@ -66,7 +95,7 @@ fn entry(entry: &TimelineEntry) -> v1::TimelineEntry {
             time: Some(words::instant(recorded.time)),
             position: Some(words::position(recorded.position)),
             trace: recorded.fact.cause.as_deref().unwrap_or_default().to_owned(),
-            entry: Some(Entry::Event(event(recorded, *verdict, *changed))),
+            entry: Some(Entry::Event(event(&recorded.fact.event, *verdict, *changed))),
         },
         TimelineEntry::Receipt { position, time, receipt } => v1::TimelineEntry {
             time: Some(words::instant(*time)),
@@ -77,8 +106,11 @@ fn entry(entry: &TimelineEntry) -> v1::TimelineEntry {
     }
 }
 
-fn event(recorded: &Recorded, verdict: Option<PostVerdict>, changed: bool) -> v1::TimelineEvent {
-    let event = &recorded.fact.event;
+pub(super) fn event(
+    event: &Event,
+    verdict: Option<PostVerdict>,
+    changed: bool,
+) -> v1::TimelineEvent {
     let origin = match event {
         Event::StateChanged(change) => change.origin,
         Event::NotificationDeleted { origin, .. } => *origin,
@@ -153,28 +185,34 @@ fn outcomes(receipt: &Receipt) -> v1::TimelineReceipt {
 }
 
 fn outcome(settled: &Settled) -> v1::DeliveryOutcome {
-    use campanile_core::DeliveryKind;
+    v1::DeliveryOutcome {
+        delivery_id: settled.delivery.to_string(),
+        endpoint_id: settled.endpoint.to_string(),
+        shows_revision: shows(settled.kind),
+        attempts: settled.attempts,
+        at: Some(words::instant(settled.at)),
+        outcome: Some(end(&settled.end)),
+    }
+}
+
+pub(super) const fn shows(kind: DeliveryKind) -> Option<u32> {
+    match kind {
+        DeliveryKind::Show { revision } => Some(revision),
+        DeliveryKind::Sync => None,
+    }
+}
+
+pub(super) fn end(end: &End) -> v1::delivery_outcome::Outcome {
     use v1::delivery_outcome::Outcome;
     let answer = |status: u16, reason: &String| v1::PlatformAnswer {
         status: status.into(),
         reason: reason.clone(),
     };
-    let outcome = match &settled.end {
+    match end {
         End::Accepted { provider_id } => Outcome::Accepted(provider_id.clone()),
         End::Suppressed(why) => Outcome::Suppressed(convert::suppression_to_wire(*why).into()),
         End::Rejected { status, reason } => Outcome::Rejected(answer(*status, reason)),
         End::AddressGone { status, reason } => Outcome::AddressGone(answer(*status, reason)),
         End::GaveUp { reason } => Outcome::GaveUp(reason.clone()),
-    };
-    v1::DeliveryOutcome {
-        delivery_id: settled.delivery.to_string(),
-        endpoint_id: settled.endpoint.to_string(),
-        shows_revision: match settled.kind {
-            DeliveryKind::Show { revision } => Some(revision),
-            DeliveryKind::Sync => None,
-        },
-        attempts: settled.attempts,
-        at: Some(words::instant(settled.at)),
-        outcome: Some(outcome),
     }
 }

@@ -126,7 +126,7 @@ impl Account {
     fn came_due(&mut self, time: Timestamp, parked: &ParkedDelivery) {
         self.find(delivered(parked)).standing = Standing::Open { not_due: None };
         let (cause, endpoint) = (parked.cause, Some(parked.endpoint));
-        self.steps.push(Step { time, cause, endpoint, what: What::CameDue });
+        self.steps.push(Step { time, cause, endpoint, what: What::CameDue(parked.kind) });
     }
 
     fn settled(&mut self, receipt: &Receipt, settled: &Settled) {
@@ -138,7 +138,7 @@ impl Account {
         if !matches!(planned.standing, Standing::Ended { end: End::Accepted { .. }, .. }) {
             planned.standing = Standing::Ended { at, end: end.clone() };
         }
-        let what = What::Ended { kind, attempts, end: end.clone() };
+        let what = What::Ended { delivery: id, kind, attempts, end: end.clone() };
         self.steps.push(Step { time: at, cause, endpoint: Some(endpoint), what });
     }
 

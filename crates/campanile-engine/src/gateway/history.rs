@@ -2,8 +2,8 @@
 
 use campanile_core::port::{EventLog, Piece, PieceKey, Record, RecordRef, Stream};
 use campanile_core::{
-    Event, Item, NotificationId, Offset, Partition, Position, PostVerdict, Receipt, Recorded,
-    Timestamp, touches,
+    Changes, Event, Item, NotificationId, Offset, Partition, Position, PostVerdict, Receipt,
+    Recorded, Timestamp, touches,
 };
 use campanile_proto::codec;
 use std::sync::Arc;
@@ -81,7 +81,9 @@ impl Gateway {
         let mut pieces = Pieces::new(Planted::default());
         let mut entries = Vec::new();
         for recorded in self.events(&whom).await? {
-            let (verdict, changed) = fold(&mut pieces, &recorded);
+            let Changes { verdict, item: changed, .. } = fold(&mut pieces, &recorded);
+            let is_post = matches!(recorded.fact.event, Event::NotificationPosted(_));
+            let verdict = verdict.filter(|_| is_post);
             if recorded.fact.event.item() == Some(id) {
                 let recorded = Box::new(recorded);
                 entries.push(TimelineEntry::Event { recorded, verdict, changed });
@@ -147,7 +149,7 @@ impl Gateway {
         }
     }
 
-    async fn events(&self, whom: &Whom) -> Result<Vec<Recorded>, Error> {
+    pub(super) async fn events(&self, whom: &Whom) -> Result<Vec<Recorded>, Error> {
         let found = self.records(whom, None, Stream::Events, &*self.edge.events).await?;
         let generation = self.edge.events.identity().generation;
         let open = |record: &Record| {
@@ -158,7 +160,11 @@ impl Gateway {
         Ok(found.iter().filter_map(open).collect())
     }
 
-    async fn receipts(&self, whom: &Whom, id: NotificationId) -> Result<Vec<TimelineEntry>, Error> {
+    pub(super) async fn receipts(
+        &self,
+        whom: &Whom,
+        id: NotificationId,
+    ) -> Result<Vec<TimelineEntry>, Error> {
         let found = self.records(whom, Some(id), Stream::Receipts, &*self.edge.receipts).await?;
         let generation = self.edge.receipts.identity().generation;
         let open = |record: Record| {
@@ -193,13 +199,11 @@ impl Gateway {
 }
 
 /// Folds an event, where whatever was not met before is known to be absent.
-fn fold(pieces: &mut Pieces, recorded: &Recorded) -> (Option<PostVerdict>, bool) {
+pub(super) fn fold(pieces: &mut Pieces, recorded: &Recorded) -> Changes {
     for key in touches(recorded.fact.user, &recorded.fact.event) {
         if !pieces.is_known(&key) {
             pieces.put(key, None, Offset(0));
         }
     }
-    let (changes, _) = pieces.fold(recorded);
-    let is_post = matches!(recorded.fact.event, Event::NotificationPosted(_));
-    (changes.verdict.filter(|_| is_post), changes.item)
+    pieces.fold(recorded).0
 }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use campanile_core::{
-    Address, ApnsToken, AppId, Content, FcmTarget, FcmToken, Limits, NotificationId, PlatformMask,
-    Priority, Timestamp, UserId, Visual,
+    Address, ApnsToken, AppId, Content, EndpointId, FcmTarget, FcmToken, Limits, NotificationId,
+    PlatformMask, Priority, Timestamp, UserId, Visual,
 };
 
 use super::words;
@@ -56,6 +56,14 @@ pub fn user_id(field: Field, text: &str) -> Result<UserId, Violation> {
 /// [`Violation`] unless it is 32 lower-case hexadecimal digits.
 pub fn notification_id(field: Field, text: &str) -> Result<NotificationId, Violation> {
     NotificationId::parse(text).map_err(|error| Violation::new(field, error))
+}
+
+/// The id of an endpoint.
+///
+/// # Errors
+/// [`Violation`] unless it is 32 lower-case hexadecimal digits.
+pub fn endpoint_id(field: Field, text: &str) -> Result<EndpointId, Violation> {
+    EndpointId::parse(text).map_err(|error| Violation::new(field, error))
 }
 
 /// A name that the app made up: an idempotency key, an item's name, a group, an installation.
