@@ -45,6 +45,8 @@ enum Command {
     Watch(command::watch::Args),
     /// Everything that happened to a notification.
     Timeline(command::history::TimelineArgs),
+    /// Why a notification rang where it did, and why not elsewhere.
+    Explain(command::explain::Args),
     /// A notification as it was at an instant.
     StateAt(command::history::StateAtArgs),
     /// The configuration of a server.
@@ -77,6 +79,7 @@ pub(crate) fn run() -> Result<(), Failure> {
         Command::Dismiss(args) => command::dismiss::run(args, &client),
         Command::Watch(args) => command::watch::run(args, &client),
         Command::Timeline(args) => command::history::timeline(args, &client),
+        Command::Explain(args) => command::explain::run(args, &client),
         Command::StateAt(args) => command::history::state_at(args, &client),
         Command::Config(command) => command::settings::run(command, environment, cli.output),
         Command::Group(command) => command::group::run(command, environment),

@@ -2,6 +2,7 @@
 
 pub(crate) mod dismiss;
 pub(crate) mod endpoint;
+pub(crate) mod explain;
 pub(crate) mod group;
 pub(crate) mod history;
 pub(crate) mod inbox;

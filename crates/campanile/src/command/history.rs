@@ -106,11 +106,11 @@ pub(crate) fn lines(answer: v1::GetTimelineResponse) -> Vec<Line> {
     lines
 }
 
-fn event_line(time: String, event: v1::TimelineEvent) -> Line {
+pub(super) fn event_line(time: String, event: v1::TimelineEvent) -> Line {
     Line { time, what: event.name, endpoint_id: event.origin, detail: event.summary }
 }
 
-fn delivery_line(delivery: &v1::DeliveryOutcome) -> Line {
+pub(super) fn delivery_line(delivery: &v1::DeliveryOutcome) -> Line {
     use v1::delivery_outcome::Outcome;
     let refused = |what: &str, answer: &v1::PlatformAnswer| {
         format!("{what}: {} {}", answer.status, answer.reason)

@@ -87,11 +87,40 @@ async fn a_notification_from_publish_to_state_at() {
         |timeline| timeline.iter().any(|line| line["what"] == "StateChanged"),
     );
     assert_eq!(timeline[0]["what"], "NotificationPosted");
+    explained(&at, &id);
     let posted = timeline[0]["time"].as_str().unwrap();
     assert_eq!(with(&["state-at"], &[&id, "--at", posted])[0]["action"], "none");
 
     with(&["endpoint", "retire"], &["--installation", "phone"]);
     status("unregistered");
+}
+
+/// The notification rang on the phone and was dismissed on it; a tablet comes too late.
+fn explained(at: &str, id: &str) {
+    let late = ["endpoint", "add", "--app", "shop", "--user", "alice", "--installation", "late"];
+    let late = json(at, &[&late[..], &["--topic", TOPIC, "--token", "b2"]].concat());
+    let late = late[0]["endpoint_id"].as_str().unwrap().to_owned();
+    let explain = ["explain", "--app", "shop", "--user", "alice", id];
+    let is_told = |lines: &[Value]| {
+        let has = |what: &str| lines.iter().any(|line| line["what"] == what);
+        has("delivery") && lines.iter().any(|line| line["endpoint_id"] == late.as_str())
+    };
+    let lines = eventually("explain", || json(at, &explain), |lines| is_told(lines));
+    let details = |what: &str| -> Vec<_> {
+        let of = lines.iter().filter(|line| line["what"] == what);
+        of.map(|line| line["detail"].as_str().unwrap()).collect()
+    };
+    assert_eq!(details("planned"), ["show revision 1"]);
+    assert_eq!(details("delivery"), ["show revision 1: accepted"]);
+    assert!(details("not planned").contains(&"the change was made on it"), "{lines:?}");
+    assert!(details("not planned").contains(&"registered later"), "{lines:?}");
+    let counts = lines.iter().find(|line| line["platform"] == "apns").unwrap();
+    assert_eq!((&counts["planned"], &counts["accepted"]), (&1.into(), &1.into()));
+    let end = lines.last().unwrap();
+    assert_eq!((&end["goal"], &end["reached"]), (&"cleared".into(), &1.into()));
+
+    let one = call(at, &[&explain[..], &["--endpoint", &late]].concat());
+    assert!(data(&one).contains("registered later") && !data(&one).contains("accepted"));
 }
 
 #[tokio::test]
@@ -158,13 +187,16 @@ async fn failures_of_the_server_have_their_exit_codes() {
     let at = server.address().await;
     let id = "0".repeat(32);
     let long = "x".repeat(257);
-    let table: [(&[&str], i32, &str); 7] = [
+    let table: [(&[&str], i32, &str); 10] = [
         (&["publish", "--app", "bank", "--user", "a", "--title", "t"], 1, "app: is not configured"),
         (&["publish", "--app", "No", "--user", "a", "--title", "t"], 65, "app"),
         (&["publish", "--app", "shop", "--user", "a b", "--title", "t"], 65, "target.user_id"),
         (&["publish", "--app", "shop", "--user", "a", "--title", &long], 65, "title"),
         (&["timeline", "--app", "shop", "--user", "a", "nonsense"], 65, "notification_id"),
         (&["timeline", "--app", "shop", "--user", "a", &id], 1, "not found"),
+        (&["explain", "--app", "shop", "--user", "a", "nonsense"], 65, "notification_id"),
+        (&["explain", "--app", "shop", "--user", "a", &id], 1, "not found"),
+        (&["explain", "--app", "shop", "--user", "a", &id, "--endpoint", "x"], 65, "endpoint_id"),
         (&["inbox", "--app", "shop", "--unsid", "nonsense"], 65, "unsid"),
     ];
     for (args, code, word) in table {
