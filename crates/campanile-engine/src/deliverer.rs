@@ -243,14 +243,16 @@ impl Deliverer {
     async fn wake(&mut self, reader: &mut dyn GroupReader, shutdown: &mut Shutdown) -> Wake {
         let now = self.parts.clock.tick();
         let timer = self.next_timer().map(|tick| tick.since(now));
-        // A log that always has more must not keep what is due from being looked at.
-        if timer.is_some_and(|timer| timer.is_zero()) && !shutdown.has_begun() {
+        let is_draining = self.drain_until.is_some();
+        // A log that always has more must not keep what is due from being looked at. Who drains
+        // does not read, and looks at nothing that is due: only answers end the wait.
+        if timer.is_some_and(|timer| timer.is_zero()) && !shutdown.has_begun() && !is_draining {
             return Wake::Timer;
         }
-        let may_read = self.drain_until.is_none() && self.log_rests_until.is_none();
+        let may_read = !is_draining && self.log_rests_until.is_none();
         tokio::select! {
             biased;
-            () = shutdown.begun(), if self.drain_until.is_none() => Wake::Shutdown,
+            () = shutdown.begun(), if !is_draining => Wake::Shutdown,
             Some(wake) = self.in_flight.next() => wake,
             event = reader.next(), if may_read => Wake::Group(event),
             () = sleep(timer.unwrap_or_default()), if timer.is_some() => Wake::Timer,

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use campanile_core::port::{
-    Batch, CommitError, EventLog, Flow, GroupEvent, GroupName, GroupReader, LogAdmin, NewRecord,
-    Piece, PieceKey, Progress, Projection, ReadError, ReadLimit, Record, StartAt, Stream,
+    Batch, Clock, CommitError, EventLog, Flow, GroupEvent, GroupName, GroupReader, LogAdmin,
+    NewRecord, Piece, PieceKey, Progress, Projection, ReadError, ReadLimit, Record, StartAt,
+    Stream,
 };
 use campanile_core::{
     Ended, Event, Fact, Generation, LogIdentity, Offset, Outcome, Partition, Platform, Position,
@@ -176,18 +177,22 @@ impl GroupReader for BreakingReader {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn answers_are_heard_while_the_log_cannot_be_read() {
-    let ground = Ground::new().await;
+/// A deliverer, and where it writes receipts, for a phone that is told something and whose
+/// platform answers after `answers`.
+async fn telling(
+    ground: &Ground,
+    events: Arc<dyn EventLog>,
+    answers: Duration,
+) -> (Deliverer, MemoryLog) {
     let clock = Arc::new(TokioClock::new(START));
     let receipts = MemoryLog::new(IDENTITY, clock.clone());
     let pusher = ScriptedPusher::new(clock.clone(), 1, Duration::from_secs(1));
     let accepted = Outcome::Accepted { provider_id: "1".into() };
-    pusher.script([Reply::After(Duration::from_millis(10), accepted)]);
+    pusher.script([Reply::After(answers, accepted)]);
     ground.happens(&[registered(phone(1)), posted("a")]).await;
     sleep(Duration::from_secs(1)).await;
     let parts = deliverer::Parts {
-        events: Arc::new(Breaking(ground.events.clone())),
+        events,
         receipts: Arc::new(receipts.clone()),
         projection: ground.projection.clone(),
         pusher: Arc::new(pusher),
@@ -198,8 +203,33 @@ async fn answers_are_heard_while_the_log_cannot_be_read() {
         config: deliverer::Config::of(Platform::Apns),
         planted: Planted::default(),
     };
+    (Deliverer::new(parts), receipts)
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_are_heard_while_the_log_cannot_be_read() {
+    let ground = Ground::new().await;
+    let events = Arc::new(Breaking(ground.events.clone()));
+    let (deliverer, receipts) = telling(&ground, events, Duration::from_millis(10)).await;
     let (_handle, shutdown) = Shutdown::new();
-    let _deliverer = tasks::spawn(Deliverer::new(parts).run(shutdown));
+    let _deliverer = tasks::spawn(deliverer.run(shutdown));
     sleep(Duration::from_millis(100)).await;
     assert_eq!(records(&receipts).await.len(), 1, "written down as soon as it is known");
+}
+
+/// Also if the answer takes longer than progress is left uncommitted otherwise.
+#[tokio::test(start_paused = true)]
+async fn a_stop_ends_with_the_answer_it_waits_for() {
+    let ground = Ground::new().await;
+    let events = Arc::new(ground.events.clone());
+    let (deliverer, receipts) = telling(&ground, events, Duration::from_secs(1)).await;
+    let (handle, shutdown) = Shutdown::new();
+    let deliverer = tasks::spawn(deliverer.run(shutdown));
+    sleep(Duration::from_millis(5)).await;
+    assert_eq!(ground.telemetry.deliverer_attempts.get(), 1, "it is being sent");
+    let clock = TokioClock::new(START);
+    handle.begin();
+    assert_eq!(deliverer.join().await, Some(Ok(())));
+    assert!(clock.now().since(START) < Duration::from_secs(2), "as soon as it is answered");
+    assert_eq!(records(&receipts).await.len(), 1, "what came of it is written down");
 }
