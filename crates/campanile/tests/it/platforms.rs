@@ -167,7 +167,7 @@ async fn a_wrong_credential_holds_its_platform_only() {
     tokio::time::timeout(SOON, parked).await.expect("the delivery to Google is put off");
     let second = told(&client, "Second bell").await;
     both.phone(&second, true).await;
-    let log = server.log();
+    let log = server.log_with("route held").await;
     let held: Vec<_> = log.lines().filter(|line| line.contains("route held")).collect();
     assert_eq!(held.len(), 1, "{log}");
     assert!(held[0].contains("shop/fcm/production/shop-4711"), "{log}");

@@ -176,6 +176,18 @@ impl Server {
         self.log.lock().unwrap().clone()
     }
 
+    /// What it logged so far, once `text` is in it: a line may come later than what it tells.
+    pub(crate) async fn log_with(&self, text: &str) -> String {
+        let has_it = async {
+            while !self.log().contains(text) {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        let found = tokio::time::timeout(SOON, has_it).await;
+        found.unwrap_or_else(|_| panic!("no {text:?} in {}", self.log()));
+        self.log()
+    }
+
     /// Kills it as a power cut would, without a last word.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
