@@ -225,9 +225,12 @@ fn pieces() {
     };
     let request =
         RequestRecord { at: Offset(11), fingerprint: FINGERPRINT, item: ITEM, until: LATER };
+    let shortened =
+        Item { earlier_end: Some(LATER.after(std::time::Duration::from_secs(86_400))), ..item() };
     let pieces = [
         ("reach", Piece::Reach(Arc::new(reach))),
         ("item", Piece::Item(Arc::new(item()))),
+        ("item_shortened", Piece::Item(Arc::new(shortened))),
         ("request", Piece::Request(request)),
     ];
     for (name, piece) in pieces {
@@ -252,6 +255,7 @@ fn item() -> Item {
         created: Timestamp::from_millis(1_780_000_000_000),
         modified: Timestamp::from_millis(1_780_000_001_000),
         expires_at: posted.expires_at,
+        earlier_end: None,
         deliver_by: posted.deliver_by,
         read: true,
         action: UserAction::Activated,

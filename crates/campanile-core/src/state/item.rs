@@ -62,6 +62,9 @@ pub struct Item {
     pub modified: Timestamp,
     /// When it vanishes.
     pub expires_at: Timestamp,
+    /// The end that an earlier revision had, if it is later than this one's: whoever has not heard
+    /// of this revision goes by it.
+    pub earlier_end: Option<Timestamp>,
     /// The last moment for a push.
     pub deliver_by: Timestamp,
     /// Whether it is read.
@@ -106,11 +109,12 @@ impl Item {
         Offset(self.as_of.0.saturating_sub(1))
     }
 
-    /// Until when it must be remembered: later readers learn of its end, and a late change finds
-    /// it.
+    /// Until when it must be remembered: later readers learn of its end, a late change finds it,
+    /// and nobody still has an earlier revision that has not ended.
     #[must_use]
     pub fn keep_until(&self) -> Timestamp {
-        self.expires_at.max(self.modified).after(Limits::REMEMBERED_AFTER)
+        let end = self.earlier_end.unwrap_or(self.expires_at);
+        end.max(self.expires_at).max(self.modified).after(Limits::REMEMBERED_AFTER)
     }
 
     /// The revision that the post at `at` made, if it made one that is remembered.
@@ -150,6 +154,7 @@ impl Item {
             created: time,
             modified: time,
             expires_at: end,
+            earlier_end: None,
             deliver_by: end,
             read: false,
             action: UserAction::None,
@@ -200,8 +205,11 @@ impl Item {
 
     fn post(&mut self, at: Offset, time: Timestamp, posted: &Posted) -> Vec<AgendaChange> {
         let mut agenda: Vec<_> = self.expiry().map(AgendaChange::Remove).into_iter().collect();
+        let mut before = None;
         if self.revision == 0 {
             self.created = time;
+        } else {
+            before = self.earlier_end.max(Some(self.expires_at));
         }
         self.revision = self.revision.saturating_add(1);
         self.posted_at = Some(at);
@@ -215,6 +223,7 @@ impl Item {
         self.shown_on = self.shown_on.with(posted.platforms);
         self.priority = posted.priority;
         self.expires_at = posted.expires_at.min(time.after(Limits::LONGEST_LIFE));
+        self.earlier_end = before.filter(|end| *end > self.expires_at);
         self.deliver_by = posted.deliver_by.min(self.expires_at);
         if self.revision == 1 && self.ended.is_some() {
             return agenda;

@@ -251,6 +251,25 @@ fn an_item_is_remembered_for_a_day_after_its_end() {
     });
 }
 
+/// Whoever follows the user's items and was away goes by the end that it knows.
+#[test]
+fn an_item_is_remembered_for_a_day_after_the_latest_end_that_anybody_was_told() {
+    let first_end = START.after(SECOND).after(HOUR);
+    given([posted("a").living(HOUR)])
+        .when(posted("a").living(SECOND))
+        .then_item("a", |item| {
+            assert!(item.expires_at < first_end);
+            assert_eq!(item.keep_until(), first_end.after(DAY));
+        })
+        .and_when(posted("a").living(SECOND))
+        .then_item("a", |item| assert_eq!(item.keep_until(), first_end.after(DAY)))
+        .and_when(posted("a").living(DAY))
+        .then_item("a", |item| {
+            assert_eq!(item.keep_until(), item.expires_at.after(DAY));
+            assert_eq!(item.earlier_end, None);
+        });
+}
+
 #[test]
 fn saying_the_same_again_changes_nothing() {
     given([posted("a"), read("a")]).when(read("a")).then_changes_nothing();

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use campanile_core::port::Piece;
 use campanile_core::{
-    AgendaEntry, Change, Endpoint, EndpointId, Item, Offset, Reach, RequestRecord, Tombstone,
+    AgendaEntry, Change, Endpoint, EndpointId, Item, Offset, Reach, RequestRecord, Timestamp,
+    Tombstone,
 };
 use prost::Message;
 
@@ -156,6 +157,7 @@ fn item_to_wire(item: &Item) -> v1::Item {
         dismissed_through: item.dismissed_through,
         ended: item.ended.map(|ended| convert::ended_to_wire(ended).into()),
         change: item.change.map(change),
+        earlier_end_ms: item.earlier_end.map(Timestamp::as_millis),
     }
 }
 
@@ -181,6 +183,7 @@ fn item(wire: v1::Item) -> Result<Item, DecodeError> {
         created: time(wire.created_ms),
         modified: time(wire.modified_ms),
         expires_at: time(wire.expires_at_ms),
+        earlier_end: wire.earlier_end_ms.map(time),
         deliver_by: time(wire.deliver_by_ms),
         read: wire.read,
         action: one_of("item.action", wire.action, convert::action_from_wire)?,

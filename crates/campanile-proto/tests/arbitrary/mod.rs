@@ -202,7 +202,9 @@ fn item() -> impl Strategy<Value = Item> {
         .prop_map(|(at, origin, elsewhere)| Change { at, origin, elsewhere });
     let log = (offset(), of(offset()), vec(offset(), 0..4), of(change));
     let state = (number(), any::<bool>(), action(), number(), of(ended), mask());
-    (posted(), log, state, time(), time()).prop_map(|(posted, log, state, created, modified)| {
+    let times = (time(), time(), of(time()));
+    (posted(), log, state, times).prop_map(|(posted, log, state, times)| {
+        let (created, modified, earlier_end) = times;
         let (as_of, posted_at, revisions, change) = log;
         let (revision, read, action, dismissed_through, ended, shown_on) = state;
         Item {
@@ -220,6 +222,7 @@ fn item() -> impl Strategy<Value = Item> {
             created,
             modified,
             expires_at: posted.expires_at,
+            earlier_end,
             deliver_by: posted.deliver_by,
             read,
             action,
