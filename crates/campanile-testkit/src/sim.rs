@@ -38,7 +38,7 @@ use campanile_engine::telemetry::Telemetry;
 use self::director::Director;
 use self::log::Logs;
 use self::provider::Provider;
-use self::roles::{Ground, Role};
+use self::roles::Ground;
 use self::setup::Setup;
 use self::stage::Stage;
 use crate::memory::{LogOptions, MemoryLog, MemoryProjection, SeededEntropy};
@@ -93,12 +93,11 @@ async fn play(seed: u64, planted: Planted, keep_trace: bool) -> Report {
     let options = LogOptions { offset_step: setup.offset_step, ..LogOptions::default() };
     let log = || MemoryLog::with_options(identity, clock.clone(), options);
     let logs = Logs::new(stage.clone(), log(), log(), planted);
-    let (group, _) = Role::Deliver.group();
     let ground = Ground {
         stage: stage.clone(),
         logs: logs.clone(),
         projection: MemoryProjection::new(identity),
-        provider: Provider::new(stage.clone(), logs, group),
+        provider: Provider::new(stage.clone(), logs),
         entropy: Arc::new(SeededEntropy::new(seed)),
         telemetry: Arc::new(Telemetry::default()),
         planted,

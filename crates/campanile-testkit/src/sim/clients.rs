@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex};
 
 use campanile_core::port::{Entropy, Stream};
 use campanile_core::{
-    Address, ApnsToken, Environment, IdentityKey, NotificationId, UserId, UserRef,
+    Address, ApnsToken, Environment, FcmTarget, FcmToken, IdentityKey, NotificationId, UserId,
+    UserRef,
 };
 use campanile_engine::edge::{Edge, Names, Target};
 use campanile_engine::gateway::Gateway;
@@ -18,7 +19,7 @@ use campanile_engine::ingest::{Ingest, Quotas};
 use campanile_engine::seal::Seal;
 use campanile_engine::{Error, RequestContext};
 
-pub(crate) use self::devices::Device;
+pub(crate) use self::devices::{Device, Reached};
 pub(crate) use self::replica::Replica;
 use super::fuse::Fuse;
 use super::held;
@@ -58,10 +59,24 @@ struct Book {
     number: u64,
 }
 
-/// Where an app of this simulation is registered with its platform.
-fn address(token: &str, topic: &str) -> Option<Address> {
-    let token = ApnsToken::new(token).ok()?;
-    Some(Address::Apns { token, topic: topic.into(), environment: Environment::Production })
+/// Where the app on a device is registered with its platform.
+fn address(device: &Device) -> Option<Address> {
+    let credential = device.credential.into();
+    match device.reached {
+        Reached::Apple => {
+            let token = ApnsToken::new(&device.token).ok()?;
+            let environment = Environment::Production;
+            Some(Address::Apns { token, topic: credential, environment })
+        }
+        Reached::Token => {
+            let target = FcmTarget::Token(FcmToken::new(&device.token).ok()?);
+            Some(Address::Fcm { target, project: credential })
+        }
+        Reached::Installation => {
+            let target = FcmTarget::Installation(FcmToken::new(&device.token).ok()?);
+            Some(Address::Fcm { target, project: credential })
+        }
+    }
 }
 
 impl Clients {

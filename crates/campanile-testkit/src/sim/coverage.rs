@@ -7,6 +7,8 @@ const BRANCHES: &[&str] = &[
     "role stops because its group is missing",
     "deliverer_left_to_agenda",
     "deliverer_ended_before",
+    "cleared on apns",
+    "cleared on fcm",
 ];
 
 /// The names of everything that enough runs must reach: every fault, and the branches that matter.

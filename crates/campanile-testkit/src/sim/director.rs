@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use campanile_core::port::{EventLog, Progress, Projection, StartAt, Stream};
-use campanile_core::{Due, Offset, Partition, Timestamp};
+use campanile_core::{Due, Offset, Partition, Platform, Timestamp};
 use campanile_engine::tasks::{self, Task, sleep};
 
 use super::clients::Clients;
@@ -21,6 +21,8 @@ use crate::memory::ProjectionSnapshot;
 const PATIENCE: Duration = Duration::from_secs(2 * 3600);
 /// What is further ahead than this is not waited for: the wall clock runs on to it.
 const AHEAD: Duration = Duration::from_secs(120);
+/// The platforms that devices are reached on.
+const PLATFORMS: [Platform; 2] = [Platform::Apns, Platform::Fcm];
 /// The longest clock jump, in milliseconds: a day.
 const JUMP: i64 = 86_400_000;
 
@@ -46,9 +48,10 @@ enum Busy {
     Until(Timestamp),
 }
 
-/// What the workers' group never got to see, because its positions were lost.
+/// What the group of a platform's workers never got to see, because its positions were lost.
 #[derive(Clone, Debug)]
 pub(crate) struct Skipped {
+    platform: Platform,
     /// How far the lost group had come.
     pub(crate) had: Progress,
     /// Where the new one starts.
@@ -56,9 +59,12 @@ pub(crate) struct Skipped {
 }
 
 impl Skipped {
-    /// Whether nobody works on the event at `offset` any more.
-    pub(crate) fn covers(&self, partition: Partition, offset: Offset) -> bool {
-        self.had.partition == partition && offset < self.end && !self.had.is_finished(offset)
+    /// Whether nobody of `platform` works on the event at `offset` any more.
+    pub(crate) fn covers(&self, platform: Platform, partition: Partition, offset: Offset) -> bool {
+        self.platform == platform
+            && self.had.partition == partition
+            && offset < self.end
+            && !self.had.is_finished(offset)
     }
 }
 
@@ -184,25 +190,31 @@ impl Director {
 
     /// A worker stops running, loses its partitions, and runs on as if nothing had happened.
     async fn zombie(&mut self, wait: Duration) {
-        self.roles.freeze(Role::Deliver, true);
-        self.expire(Role::Deliver);
+        let worker = Role::of(self.platform());
+        self.roles.freeze(worker, true);
+        self.expire(worker);
         sleep(wait).await;
         self.ground.stage.disturbed();
-        self.roles.freeze(Role::Deliver, false);
+        self.roles.freeze(worker, false);
     }
 
-    /// The workers' group is lost while no worker runs: nothing may be sent until an operator has
+    fn platform(&self) -> Platform {
+        self.random.pick(&PLATFORMS).copied().unwrap_or(Platform::Apns)
+    }
+
+    /// The group of a platform's workers is lost while none of them runs: nothing may be sent until an operator has
     /// made it again, and nothing from before then.
     async fn lose_group(&mut self) {
-        let (group, stream) = Role::Deliver.group();
-        let workers: Vec<_> =
-            self.roles.present().into_iter().filter(|role| role.delivers()).collect();
+        let platform = self.platform();
+        let (group, stream) = Role::of(platform).group();
+        let present = self.roles.present().into_iter();
+        let workers: Vec<_> = present.filter(|role| role.platform() == Some(platform)).collect();
         workers.iter().for_each(|role| self.roles.remove(*role));
         sleep(Duration::from_millis(1)).await;
         self.ground.stage.disturbed();
         let had = self.ground.logs.progress(stream, &group).await;
         self.ground.logs.lose_group(&group);
-        self.ground.provider.forbid(Some("the group's offsets were lost"));
+        self.ground.provider.forbid(platform, "the group's offsets were lost");
         for role in workers {
             self.roles.add(&self.ground, role);
         }
@@ -210,9 +222,9 @@ impl Director {
         self.ground.logs.create_group(stream, &group, StartAt::End).await;
         for now in self.ground.logs.progress(stream, &group).await {
             let had = had.iter().find(|had| had.partition == now.partition).cloned();
-            self.skipped.extend(had.map(|had| Skipped { had, end: now.next }));
+            self.skipped.extend(had.map(|had| Skipped { platform, had, end: now.next }));
         }
-        self.ground.provider.forbid(None);
+        self.ground.provider.allow(platform);
     }
 
     /// Ends all trouble, and lets everybody finish what they do.
@@ -278,11 +290,14 @@ impl Director {
         if provider.in_flight() > 0 {
             return Busy::With("pushes are in flight".to_owned());
         }
-        let (group, stream) = Role::Deliver.group();
-        for progress in logs.progress(stream, &group).await {
-            let tail = logs.tail(stream, progress.partition).await;
-            if progress.next < tail || !progress.finished.is_empty() {
-                return Busy::With(format!("the workers are at {progress:?} of {tail}"));
+        for platform in PLATFORMS {
+            let (group, stream) = Role::of(platform).group();
+            for progress in logs.progress(stream, &group).await {
+                let tail = logs.tail(stream, progress.partition).await;
+                if progress.next < tail || !progress.finished.is_empty() {
+                    let what = format!("the workers of {platform} are at {progress:?} of {tail}");
+                    return Busy::With(what);
+                }
             }
         }
         let mut next = Busy::No;
@@ -335,7 +350,8 @@ impl Director {
     async fn rebuild(&mut self) {
         let Ground { stage, provider, projection, .. } = self.ground.clone();
         stage.note(format_args!("rebuild"));
-        provider.forbid(Some("the projection is being rebuilt"));
+        let why = "the projection is being rebuilt";
+        PLATFORMS.into_iter().for_each(|platform| provider.forbid(platform, why));
         projection.wipe();
         for role in [Role::FoldEvents, Role::FoldReceipts] {
             self.roles.order(role, Order::Crash(Duration::from_millis(1)));

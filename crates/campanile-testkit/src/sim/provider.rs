@@ -1,18 +1,16 @@
-//! A provider and the devices behind it. A push reaches the device at the moment the attempt
-//! starts, or never; only answers take time. So what a device shows is what the workers did, in
-//! the order they did it.
+//! The providers of all platforms and the devices behind them. A push reaches the device at the
+//! moment the attempt starts, or never; only answers take time. So what a device shows is what the
+//! workers did, in the order they did it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use campanile_core::port::{
-    EventLog, GroupName, Progress, Push, PushBody, Pusher, RouteDown, Slot, Stream,
-};
+use campanile_core::port::{EventLog, Progress, Push, PushBody, Pusher, RouteDown, Slot};
 use campanile_core::{
-    Address, DeliveryId, HoldReason, NotificationId, Offset, Outcome, Partition, Route, Tick,
-    Timestamp,
+    Address, DeliveryId, FcmTarget, HoldReason, NotificationId, Offset, Outcome, Partition,
+    Platform, Route, Tick, Timestamp,
 };
 use campanile_engine::tasks::sleep;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -21,6 +19,7 @@ use super::faults::Fault;
 use super::fuse::Fuse;
 use super::held;
 use super::log::Logs;
+use super::roles::Role;
 use super::stage::Stage;
 
 /// How long a client waits for an answer.
@@ -64,7 +63,6 @@ pub(crate) struct Shown {
 pub(crate) struct Provider {
     stage: Arc<Stage>,
     logs: Logs,
-    group: GroupName,
     state: Arc<Mutex<State>>,
 }
 
@@ -74,8 +72,8 @@ struct State {
     screens: BTreeMap<DeviceNo, BTreeMap<NotificationId, Shown>>,
     attempts: Vec<Attempt>,
     in_flight: usize,
-    /// Since when every attempt is one too many, and why.
-    forbidden: Option<&'static str>,
+    /// On which platforms every attempt is one too many, and why.
+    forbidden: BTreeMap<Platform, &'static str>,
     troubled: BTreeMap<Route, Tick>,
 }
 
@@ -86,8 +84,8 @@ struct Token {
 }
 
 impl Provider {
-    pub(crate) fn new(stage: Arc<Stage>, logs: Logs, group: GroupName) -> Self {
-        Self { stage, logs, group, state: Arc::default() }
+    pub(crate) fn new(stage: Arc<Stage>, logs: Logs) -> Self {
+        Self { stage, logs, state: Arc::default() }
     }
 
     /// A worker's way to the provider, with `room` for that many pushes at once on each route.
@@ -137,9 +135,14 @@ impl Provider {
         held(&self.state).in_flight
     }
 
-    /// From now on every attempt breaks a promise; `None`: no more.
-    pub(crate) fn forbid(&self, why: Option<&'static str>) {
-        held(&self.state).forbidden = why;
+    /// From now on every attempt on a platform breaks a promise.
+    pub(crate) fn forbid(&self, platform: Platform, why: &'static str) {
+        held(&self.state).forbidden.insert(platform, why);
+    }
+
+    /// Attempts on a platform are right again.
+    pub(crate) fn allow(&self, platform: Platform) {
+        held(&self.state).forbidden.remove(&platform);
     }
 
     /// When a route first had trouble of its own, as opposed to a push.
@@ -152,8 +155,13 @@ impl Provider {
     }
 
     fn token(&self, push: &Push) -> Option<Token> {
-        let Address::Apns { token, .. } = &*push.address else { return None };
-        held(&self.state).tokens.get(token.as_str()).copied()
+        let token = match &*push.address {
+            Address::Apns { token, .. } => token.as_str(),
+            Address::Fcm { target: FcmTarget::Token(it) | FcmTarget::Installation(it), .. } => {
+                it.as_str()
+            }
+        };
+        held(&self.state).tokens.get(token).copied()
     }
 
     /// The device gets the push.
@@ -165,7 +173,12 @@ impl Provider {
                 screen.insert(push.item, Shown { delivery: push.delivery });
             }
             PushBody::Sync(sync) if sync.clear => {
-                screen.remove(&push.item);
+                if screen.remove(&push.item).is_some() {
+                    self.stage.reach(match push.address.platform() {
+                        Platform::Fcm => "cleared on fcm",
+                        _ => "cleared on apns",
+                    });
+                }
             }
             PushBody::Sync(_) => {}
         }
@@ -236,14 +249,15 @@ impl Provider {
         let prefix = Partition(push.item.prefix());
         let partition = Partition(prefix.0 % log.identity().partitions.max(1));
         let cause = Offset(push.sequence);
-        let progress = self.logs.progress(Stream::Events, &self.group).await;
+        let (group, stream) = Role::of(route.platform).group();
+        let progress = self.logs.progress(stream, &group).await;
         let progress = progress.into_iter().find(|it| it.partition == partition);
         let tail = log.bounds(partition).await.map_or(Offset(0), |kept| kept.end);
         let stage = &self.stage;
         if cause >= tail {
             stage.broken("G4", format!("{} was sent before its event was durable", push.delivery));
         }
-        if let Some(why) = held(&self.state).forbidden {
+        if let Some(why) = held(&self.state).forbidden.get(&route.platform) {
             stage.broken("G6", format!("{} was sent: {why}", push.delivery));
         }
         let seen = held(&client.seen).get(&partition).copied();

@@ -34,12 +34,19 @@ pub(crate) enum Role {
     FoldReceipts,
     Deliver,
     DeliverToo,
+    DeliverFcm,
     Schedule,
 }
 
 impl Role {
-    pub(crate) const ALL: [Self; 5] =
-        [Self::FoldEvents, Self::FoldReceipts, Self::Deliver, Self::DeliverToo, Self::Schedule];
+    pub(crate) const ALL: [Self; 6] = [
+        Self::FoldEvents,
+        Self::FoldReceipts,
+        Self::Deliver,
+        Self::DeliverToo,
+        Self::DeliverFcm,
+        Self::Schedule,
+    ];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -47,12 +54,26 @@ impl Role {
             Self::FoldReceipts => "receipts projector",
             Self::Deliver => "deliverer",
             Self::DeliverToo => "deliverer 2",
+            Self::DeliverFcm => "fcm deliverer",
             Self::Schedule => "scheduler",
         }
     }
 
-    pub(crate) const fn delivers(self) -> bool {
-        matches!(self, Self::Deliver | Self::DeliverToo)
+    /// Whose worker it is.
+    pub(crate) const fn platform(self) -> Option<Platform> {
+        match self {
+            Self::Deliver | Self::DeliverToo => Some(Platform::Apns),
+            Self::DeliverFcm => Some(Platform::Fcm),
+            Self::FoldEvents | Self::FoldReceipts | Self::Schedule => None,
+        }
+    }
+
+    /// A worker of a platform.
+    pub(crate) const fn of(platform: Platform) -> Self {
+        match platform {
+            Platform::Fcm => Self::DeliverFcm,
+            _ => Self::Deliver,
+        }
     }
 
     /// The group it reads with, and which stream.
@@ -61,6 +82,7 @@ impl Role {
             Self::FoldEvents => ("projector", Stream::Events),
             Self::FoldReceipts => ("projector", Stream::Receipts),
             Self::Deliver | Self::DeliverToo => ("deliver:apns", Stream::Events),
+            Self::DeliverFcm => ("deliver:fcm", Stream::Events),
             Self::Schedule => ("scheduler", Stream::Events),
         };
         (GroupName(format!("{name}:{}", stream.name())), stream)
@@ -300,13 +322,13 @@ async fn run_role(
             let parts = projector::Parts { log, stream, projection, group, telemetry, planted };
             projector::Projector::new(parts).run(shutdown).await
         }
-        Role::Deliver | Role::DeliverToo => {
+        Role::Deliver | Role::DeliverToo | Role::DeliverFcm => {
             let receipts = logs.of(who, Stream::Receipts, &fuse);
             let pusher = Arc::new(ground.provider.client(who, setup.room, &fuse));
             let config = deliverer::Config {
                 policy: setup.policy.clone(),
                 in_memory: setup.in_memory,
-                ..deliverer::Config::of(Platform::Apns)
+                ..deliverer::Config::of(role.platform().unwrap_or(Platform::Apns))
             };
             let parts = deliverer::Parts {
                 events,

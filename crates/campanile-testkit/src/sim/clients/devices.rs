@@ -10,12 +10,18 @@ use crate::sim::faults::Fault;
 use crate::sim::held;
 use crate::sim::provider::DeviceNo;
 
+/// What devices are reached by: as often by either platform.
+const REACHED: [Reached; 4] =
+    [Reached::Apple, Reached::Apple, Reached::Token, Reached::Installation];
+
 /// One installation of the app.
 #[derive(Clone, Debug)]
 pub(crate) struct Device {
     pub(crate) user: usize,
     pub(crate) installation: String,
-    pub(crate) topic: &'static str,
+    pub(crate) reached: Reached,
+    /// The topic, or the project, of the app.
+    pub(crate) credential: &'static str,
     pub(crate) token: String,
     tokens: u32,
     unsid: Option<String>,
@@ -24,6 +30,17 @@ pub(crate) struct Device {
     is_busy: bool,
     /// The registration is certainly current until then; `None`: nobody can tell.
     pub(crate) registered_until: Option<Timestamp>,
+}
+
+/// What a device is reached by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reached {
+    /// A device token of Apple's.
+    Apple,
+    /// A registration token of Google's.
+    Token,
+    /// An installation id of Google's.
+    Installation,
 }
 
 impl Device {
@@ -55,7 +72,12 @@ impl Clients {
                 let mut device = Device {
                     user,
                     installation: format!("installation-{user}-{number}"),
-                    topic: if self.random.chance(800) { "com.acme.app" } else { "com.acme.pro" },
+                    reached: self.random.pick(&REACHED).copied().unwrap_or(Reached::Apple),
+                    credential: if self.random.chance(800) {
+                        "com.acme.app"
+                    } else {
+                        "com.acme.pro"
+                    },
                     token: String::new(),
                     tokens: 0,
                     unsid: None,
@@ -117,7 +139,7 @@ impl Clients {
 
     async fn register_as(&self, at: usize, device: Device) {
         let Some(front) = self.front() else { return };
-        let Some(address) = address(&device.token, device.topic) else { return };
+        let Some(address) = address(&device) else { return };
         let lease = self.random.chance(80).then(|| self.random.millis(20_000, 600_000));
         let lease = lease.map(|lease| lease.max(Duration::from_secs(1)));
         let (context, tag) = self.context();

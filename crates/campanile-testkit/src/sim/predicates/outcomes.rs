@@ -55,12 +55,13 @@ const fn name_of(end: &End) -> &'static str {
 /// Whether the group's positions were lost before a worker got to a delivery, or got to it again.
 pub(super) fn was_skipped(past: &Past, planned: &Planned, skipped: &[Skipped]) -> bool {
     let delivery = &planned.delivery;
+    let covers = |it: &Skipped, at| it.covers(delivery.platform, planned.partition, at);
     skipped.iter().any(|it| {
-        it.covers(planned.partition, delivery.cause)
+        covers(it, delivery.cause)
             || past
                 .came_due
                 .get(&delivery.id)
-                .is_some_and(|due| due.iter().any(|at| it.covers(planned.partition, *at)))
+                .is_some_and(|due| due.iter().any(|at| covers(it, *at)))
     })
 }
 
