@@ -209,7 +209,8 @@ mod tests {
         assert_eq!(found(CORE), [""; 0]);
         let push = "[package]\nname = \"campanile-push\"\n\
             [dependencies]\ncampanile-core.workspace = true\nh2.workspace = true\n\
-            [dev-dependencies]\ncampanile-simulate.workspace = true\n";
+            [dev-dependencies]\ncampanile-simulate.workspace = true\n\
+            campanile-testkit.workspace = true\n";
         assert_eq!(found(push), [""; 0]);
     }
 
