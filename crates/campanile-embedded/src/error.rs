@@ -13,6 +13,21 @@ pub enum OpenError {
         /// The directory.
         dir: PathBuf,
     },
+    /// It holds something that would be overwritten.
+    #[error("{dir} is not empty")]
+    Used {
+        /// The directory.
+        dir: PathBuf,
+    },
+    /// A group's progress cannot be said in a log with other partitions.
+    #[error(
+        "group {group} has finished records in too many pieces to say so in a log with other \
+         partitions; let the server run until it has caught up"
+    )]
+    Scattered {
+        /// The group.
+        group: String,
+    },
     /// The partition count is fixed when the log is created.
     #[error("the log in {dir} has {stored} partitions, not {asked}")]
     Partitions {

@@ -4,7 +4,7 @@
 //! survives the process; a power cut may lose the latest commits.
 
 mod assignment;
-mod journal;
+pub(crate) mod journal;
 mod member;
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ mod floors;
 mod group;
 mod log;
 mod projection;
+pub mod stopped;
 mod store;
 mod threads;
 

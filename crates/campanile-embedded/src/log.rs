@@ -35,15 +35,17 @@
 
 mod catalogue;
 mod commit;
-mod format;
+pub(crate) mod format;
 mod index;
 mod lane;
 mod queue;
 mod reader;
 mod recovery;
 mod retention;
-mod scan;
+pub(crate) mod scan;
 mod stream;
+pub(crate) mod transcript;
+pub(crate) mod verify;
 mod writer;
 
 #[cfg(test)]
@@ -65,7 +67,7 @@ use catalogue::Catalogue;
 use lane::Lanes;
 use queue::Queue;
 use reader::Reader;
-use recovery::Place;
+pub(crate) use recovery::Place;
 use writer::Writer;
 
 use crate::directory::DirectoryLock;
@@ -246,7 +248,7 @@ impl Core {
 }
 
 /// The number of a stream in files.
-fn stream_number(stream: Stream) -> u8 {
+pub(crate) fn stream_number(stream: Stream) -> u8 {
     match stream {
         Stream::Events => 0,
         Stream::Receipts => 1,
@@ -254,7 +256,7 @@ fn stream_number(stream: Stream) -> u8 {
 }
 
 /// The lane of a stream and a partition, if there is one.
-fn lane_of(stream: u8, partition: u16, partitions: u16) -> Option<usize> {
+pub(crate) fn lane_of(stream: u8, partition: u16, partitions: u16) -> Option<usize> {
     let exists = stream < 2 && partition < partitions;
     exists.then(|| usize::from(stream) * usize::from(partitions) + usize::from(partition))
 }

@@ -19,6 +19,7 @@ pub mod ingest;
 mod pieces;
 pub mod planted;
 pub mod projector;
+pub mod renumber;
 pub mod scheduler;
 pub mod seal;
 pub mod tasks;

@@ -55,6 +55,9 @@ enum Command {
     /// The groups that read the log.
     #[command(subcommand)]
     Group(command::group::Command),
+    /// The event log of a stopped server.
+    #[command(subcommand)]
+    Log(command::log::Command),
 }
 
 /// Reads the command line and does what it says.
@@ -83,6 +86,7 @@ pub(crate) fn run() -> Result<(), Failure> {
         Command::StateAt(args) => command::history::state_at(args, &client),
         Command::Config(command) => command::settings::run(command, environment, cli.output),
         Command::Group(command) => command::group::run(command, environment),
+        Command::Log(command) => command::log::run(command, environment, cli.output),
     }
 }
 

@@ -6,6 +6,7 @@ pub(crate) mod explain;
 pub(crate) mod group;
 pub(crate) mod history;
 pub(crate) mod inbox;
+pub(crate) mod log;
 pub(crate) mod publish;
 pub(crate) mod serve;
 pub(crate) mod settings;

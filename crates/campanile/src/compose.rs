@@ -276,9 +276,11 @@ async fn is_unused(store: &Store) -> Result<bool, Failure> {
     Ok(true)
 }
 
-fn unopened(error: OpenError) -> Failure {
+/// What an error of the store means for a command.
+pub(crate) fn unopened(error: OpenError) -> Failure {
     let kind = match &error {
         OpenError::Partitions { .. } | OpenError::Option { .. } => Kind::Config,
+        OpenError::Used { .. } | OpenError::Scattered { .. } => Kind::Failed,
         OpenError::InUse { .. }
         | OpenError::Damaged { .. }
         | OpenError::Io { .. }

@@ -12,7 +12,7 @@ use crate::exit::{Failure, Kind};
 use crate::system::SystemEntropy;
 
 /// The name of the file in the data directory.
-const FILE: &str = "root-secret";
+pub(crate) const FILE: &str = "root-secret";
 /// The first line of the file: what it is, and its version.
 const HEADER: &str = "campanile root secret 1";
 

@@ -23,7 +23,10 @@ use crate::disk::{Disk, DiskFile, is_full};
 use crate::error::OpenError;
 
 /// A group's stream and name.
-pub(super) type GroupKey = (Stream, GroupName);
+pub(crate) type GroupKey = (Stream, GroupName);
+
+/// The progress of every group, a partition each, in order.
+pub(crate) type Stored = BTreeMap<GroupKey, Vec<Progress>>;
 
 const MAGIC: &[u8; 8] = b"CAMPGRP1";
 const HEADER: usize = 24;
@@ -36,7 +39,7 @@ pub(super) struct Journal {
     id: [u8; 16],
     file: Arc<dyn DiskFile>,
     end: u64,
-    groups: BTreeMap<GroupKey, Vec<Progress>>,
+    groups: Stored,
 }
 
 impl Journal {
@@ -104,7 +107,41 @@ impl Journal {
     }
 }
 
-fn merge(groups: &mut BTreeMap<GroupKey, Vec<Progress>>, key: GroupKey, progress: Vec<Progress>) {
+/// Reads what is stored in `dir` and changes nothing. Also answers how many bytes at the file's end
+/// are useless.
+///
+/// # Errors
+/// [`OpenError`].
+pub(crate) fn stored(
+    dir: &Path,
+    disk: &dyn Disk,
+    identity: &LogIdentity,
+) -> Result<(Stored, u64), OpenError> {
+    let path = dir.join("groups");
+    let file = match disk.open(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((Stored::new(), 0)),
+        Err(error) => return Err(OpenError::io("open", path)(error)),
+    };
+    let Read { groups, lost, .. } = read(file.as_ref(), &path, identity)?;
+    Ok((groups, lost))
+}
+
+/// Stores `groups` in `dir`, for good.
+///
+/// # Errors
+/// [`OpenError::Io`].
+pub(crate) fn put(
+    dir: &Path,
+    disk: &dyn Disk,
+    identity: &LogIdentity,
+    groups: &Stored,
+) -> Result<(), OpenError> {
+    let written = write(disk, dir, identity.id, groups);
+    written.map(drop).map_err(OpenError::io("write", dir.join("groups")))
+}
+
+fn merge(groups: &mut Stored, key: GroupKey, progress: Vec<Progress>) {
     let group = groups.entry(key).or_default();
     for progress in progress {
         match group.iter_mut().find(|known| known.partition == progress.partition) {
@@ -119,7 +156,7 @@ fn write(
     disk: &dyn Disk,
     dir: &Path,
     id: [u8; 16],
-    groups: &BTreeMap<GroupKey, Vec<Progress>>,
+    groups: &Stored,
 ) -> io::Result<(Arc<dyn DiskFile>, u64)> {
     let mut bytes = Vec::from(*MAGIC);
     bytes.put_slice(&id);
@@ -169,7 +206,7 @@ fn encode((stream, name): &GroupKey, progress: &[Progress]) -> Vec<u8> {
 /// What a file holds.
 #[derive(Default)]
 struct Read {
-    groups: BTreeMap<GroupKey, Vec<Progress>>,
+    groups: Stored,
     /// Where its last whole entry ends, and how many bytes follow.
     end: u64,
     lost: u64,

@@ -118,10 +118,10 @@ enum Last {
 }
 
 /// A segment's file.
-struct Opened {
-    header: Result<SegmentHeader, &'static str>,
-    file: Arc<dyn DiskFile>,
-    length: u64,
+pub(super) struct Opened {
+    pub(super) header: Result<SegmentHeader, &'static str>,
+    pub(super) file: Arc<dyn DiskFile>,
+    pub(super) length: u64,
 }
 
 /// A sealed segment whose index may be missing yet.
@@ -140,7 +140,7 @@ impl Sealed {
 }
 
 impl Place<'_> {
-    fn sequences(&self) -> Result<Vec<u64>, OpenError> {
+    pub(super) fn sequences(&self) -> Result<Vec<u64>, OpenError> {
         let names = self.disk.list(self.dir).map_err(OpenError::io("list", self.dir))?;
         let numbers = names.iter().filter_map(|name| name.strip_suffix(".segment")?.parse().ok());
         let mut numbers: Vec<u64> = numbers.collect();
@@ -166,7 +166,7 @@ impl Place<'_> {
         Ok(kept)
     }
 
-    fn opened(&self, sequence: u64) -> Result<Opened, OpenError> {
+    pub(super) fn opened(&self, sequence: u64) -> Result<Opened, OpenError> {
         let path = segment_file(self.dir, sequence);
         let file = self.disk.open(&path).map_err(OpenError::io("open", &path))?;
         let length = file.len().map_err(OpenError::io("measure", &path))?;

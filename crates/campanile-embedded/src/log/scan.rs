@@ -2,10 +2,12 @@
 
 use std::io;
 
+use bytes::Bytes;
 use campanile_core::LogIdentity;
+use campanile_core::port::Record;
 
 use super::format::{
-    FRAME_HEADER, FRAME_LONGEST, FRAME_MAGIC, FrameHeader, Head, Seed, SegmentHeader,
+    FRAME_HEADER, FRAME_LONGEST, FRAME_MAGIC, FrameHeader, Head, Seed, SegmentHeader, records,
 };
 use super::index::Entry;
 use super::lane_of;
@@ -80,6 +82,42 @@ pub(crate) fn scan(
         scan.flaw = Some(Flaw { at: position, reason: "the last commit is incomplete" });
     }
     Ok(scan)
+}
+
+/// Hands every frame with records from the header to `end` to `visit`, with its records, in the
+/// order in which they were appended, and says which frames complete their commit.
+///
+/// # Errors
+/// [`Unread`]: what the disk said, what is damaged, or what `visit` said.
+pub(crate) fn records_of<E>(
+    file: &dyn DiskFile,
+    identity: &LogIdentity,
+    end: u64,
+    mut visit: impl FnMut(&FrameHeader, Vec<Record>) -> Result<(), E>,
+) -> Result<(), Unread<E>> {
+    let mut reader = Window { file, length: end, at: 0, bytes: Vec::new() };
+    let mut position = SegmentHeader::length(identity.partitions) as u64;
+    while position < end {
+        let frame = reader.frame(position, Seed::of(identity)).map_err(Unread::Disk)?;
+        let flaw = |reason| Unread::Flaw(Flaw { at: position, reason });
+        let frame = frame.map_err(flaw)?;
+        let length = FRAME_HEADER + frame.length as usize;
+        let bytes = reader.get(position).get(..length).ok_or("cut off").map_err(flaw)?;
+        let found = records(&frame, &Bytes::copy_from_slice(bytes)).map_err(flaw)?;
+        visit(&frame, found).map_err(Unread::Refused)?;
+        position += length as u64;
+    }
+    Ok(())
+}
+
+/// Why records were not read to the end.
+pub(crate) enum Unread<E> {
+    /// The disk failed.
+    Disk(io::Error),
+    /// Something is wrong with the segment.
+    Flaw(Flaw),
+    /// Whoever wanted them did not go on.
+    Refused(E),
 }
 
 /// The frames of a commit that is not complete yet.

@@ -47,6 +47,29 @@ pub(crate) struct ServerArgs {
     log_format: Option<String>,
 }
 
+/// Where a server's log and state are, for commands that work on them without a server.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(crate) struct StoreArgs {
+    /// The configuration file [default: CAMPANILE_CONFIG, or none]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where the log and the projection are [default: campanile-data]
+    #[arg(long, value_name = "DIRECTORY")]
+    data_dir: Option<String>,
+}
+
+impl StoreArgs {
+    /// Reads and checks the configuration.
+    ///
+    /// # Errors
+    /// [`Failure`] of the kind [`Kind::Config`].
+    pub(crate) fn load(self, environment: Environment) -> Result<Config, Failure> {
+        let Self { config, data_dir } = self;
+        let server = ServerArgs { config, data_dir, ..ServerArgs::default() };
+        server.load(environment).map(|(config, _)| config)
+    }
+}
+
 impl ServerArgs {
     /// Reads and checks the configuration.
     ///

@@ -17,6 +17,7 @@ mod crash;
 mod demo;
 mod discreet;
 mod lifecycle;
+mod log;
 mod mistakes;
 mod observe;
 mod platforms;
