@@ -102,6 +102,8 @@ impl Client {
         NotificationsClient.publish(PublishRequest) -> PublishResponse;
         /// Takes a notification back.
         NotificationsClient.recall(RecallRequest) -> RecallResponse;
+        /// Takes back everything that carries a campaign's name.
+        NotificationsClient.recall_campaign(RecallCampaignRequest) -> RecallCampaignResponse;
         /// Registers an app installation, or its new address.
         EndpointsClient.register_endpoint(RegisterEndpointRequest) -> RegisterEndpointResponse;
         /// Extends the lease of a registration.
@@ -116,6 +118,8 @@ impl Client {
         InboxClient.sync(SyncRequest) -> SyncResponse;
         /// Records what the user did.
         InboxClient.update_state(UpdateStateRequest) -> UpdateStateResponse;
+        /// Dismisses everything up to a cursor.
+        InboxClient.dismiss_all(DismissAllRequest) -> DismissAllResponse;
         /// Deletes notifications.
         InboxClient.delete_notifications(DeleteNotificationsRequest) -> DeleteNotificationsResponse;
         /// Every event and receipt of a notification.

@@ -3,7 +3,7 @@
 
 use crate::{
     DeliveryId, DeliveryKind, EndpointId, HoldReason, NotificationId, Offset, Platform,
-    RegistrationId, Timestamp,
+    RegistrationId, Sweep, Timestamp,
 };
 
 /// A delivery put off, by reference: its content stays where it is, in the log.
@@ -67,6 +67,9 @@ pub enum Due {
     },
     /// A parked delivery is tried again.
     Retry(ParkedDelivery),
+    /// A sweep goes on. It is answered by [`crate::Event::SweepAdvanced`], not by
+    /// [`crate::Event::CameDue`].
+    Sweep(Sweep),
 }
 
 impl Due {
@@ -76,7 +79,7 @@ impl Due {
         match self {
             Self::Expire { id, .. } => Some(*id),
             Self::Retry(parked) => Some(parked.item),
-            Self::Lapse { .. } => None,
+            Self::Lapse { .. } | Self::Sweep(_) => None,
         }
     }
 }

@@ -35,7 +35,7 @@ impl Limits {
     pub const BODY_BYTES: usize = 4096;
     /// Raw content, in bytes.
     pub const RAW_BYTES: usize = 4096;
-    /// Idempotency key, item name and group name, in bytes.
+    /// Idempotency key, item name, group name and campaign, in bytes.
     pub const KEY_BYTES: usize = 255;
     /// Items in one publish message, or ids in one state update.
     pub const BATCH_ITEMS: usize = 500;
@@ -95,6 +95,8 @@ pub struct Posted {
     pub app_notification_id: Option<Arc<str>>,
     /// The producer's label for grouping.
     pub group: Option<Arc<str>>,
+    /// What it can be recalled by, together with all others that carry the same.
+    pub campaign: Option<Arc<str>>,
     /// What devices get.
     pub content: Arc<Content>,
     /// The platforms it is meant for.

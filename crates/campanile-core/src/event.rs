@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::{
-    Address, AgendaEntry, AppId, EndpointId, NotificationId, Parked, Position, Posted,
-    RegistrationId, RetireReason, Timestamp, UserRef,
+    Address, AgendaEntry, AppId, EndpointId, NotificationId, Offset, Parked, Position, Posted,
+    RegistrationId, RetireReason, SweepStep, Timestamp, UserRef,
 };
 
 /// What a user did with a notification. Its meaning is the app's; anything but
@@ -77,7 +77,25 @@ pub enum Event {
     NotificationRecalled {
         /// Which.
         id: NotificationId,
+        /// The revision that is meant; another one stays. Absent: whatever is current when the
+        /// event is recorded.
+        revision: Option<u32>,
     },
+    /// The producer took back everything that was posted before with a campaign's name. Recorded
+    /// once in each partition, under [`UserRef::of_campaign`]: it is about nobody in particular.
+    CampaignRecalled {
+        /// The name.
+        campaign: Arc<str>,
+    },
+    /// The user dismissed everything that was posted before an offset of the partition.
+    AllDismissed {
+        /// The first offset that is left alone.
+        up_to: Offset,
+        /// The endpoint it was done on, which need not be told.
+        origin: Option<EndpointId>,
+    },
+    /// A sweep, which one of the two before began, was carried out for some items or all.
+    SweepAdvanced(SweepStep),
     /// The user read or handled a notification.
     StateChanged(StateChange),
     /// The user deleted a notification.
@@ -100,13 +118,18 @@ impl Event {
     pub const fn item(&self) -> Option<NotificationId> {
         match self {
             Self::NotificationPosted(posted) => Some(posted.id),
-            Self::NotificationRecalled { id } | Self::NotificationDeleted { id, .. } => Some(*id),
+            Self::NotificationRecalled { id, .. } | Self::NotificationDeleted { id, .. } => {
+                Some(*id)
+            }
             Self::StateChanged(change) => Some(change.id),
             Self::DeliveriesParked(parked) => Some(parked.item),
             Self::CameDue(entry) => entry.due.item(),
             Self::EndpointRegistered { .. }
             | Self::EndpointRenewed { .. }
-            | Self::EndpointRetired { .. } => None,
+            | Self::EndpointRetired { .. }
+            | Self::CampaignRecalled { .. }
+            | Self::AllDismissed { .. }
+            | Self::SweepAdvanced(_) => None,
         }
     }
 
@@ -119,6 +142,9 @@ impl Event {
             Self::EndpointRetired { .. } => "EndpointRetired",
             Self::NotificationPosted(_) => "NotificationPosted",
             Self::NotificationRecalled { .. } => "NotificationRecalled",
+            Self::CampaignRecalled { .. } => "CampaignRecalled",
+            Self::AllDismissed { .. } => "AllDismissed",
+            Self::SweepAdvanced(_) => "SweepAdvanced",
             Self::StateChanged(_) => "StateChanged",
             Self::NotificationDeleted { .. } => "NotificationDeleted",
             Self::DeliveriesParked(_) => "DeliveriesParked",

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use crate::port::{Piece, PieceKey};
 use crate::{
-    AgendaChange, AgendaEntry, Due, Event, Item, Limits, PostVerdict, Posted, Reach, Recorded,
-    RequestRecord, State, UserRef,
+    AgendaChange, AgendaEntry, Due, Event, Item, Limits, NotificationId, PostVerdict, Posted,
+    Reach, Recorded, RequestRecord, State, UserRef, sweep,
 };
 
 /// What an event changed.
@@ -39,6 +39,20 @@ pub fn touches(user: UserRef, event: &Event) -> impl Iterator<Item = PieceKey> +
     [reach, item, request.map(|stamp| PieceKey::Request(user, stamp.key))].into_iter().flatten()
 }
 
+/// Under whom a record is found again, besides the item it is about: its user, and the campaign of
+/// a post.
+pub fn found_under(record: &Recorded) -> impl Iterator<Item = (UserRef, Option<NotificationId>)> {
+    let event = &record.fact.event;
+    let campaign = match event {
+        Event::NotificationPosted(Posted { campaign: Some(name), .. }) => {
+            let partition = record.position.partition;
+            Some((UserRef::of_campaign(&record.fact.app, name, partition), None))
+        }
+        _ => None,
+    };
+    std::iter::once((record.fact.user, event.item())).chain(campaign)
+}
+
 /// Folds a recorded event into the pieces it touches.
 pub fn apply(state: &mut State, record: &Recorded) -> Changes {
     let (at, time) = (record.position.offset, record.time);
@@ -53,6 +67,12 @@ pub fn apply(state: &mut State, record: &Recorded) -> Changes {
     }
     if let Event::DeliveriesParked(parked) = event {
         changes.agenda.extend(parked.entries().map(AgendaChange::Add));
+    }
+    changes.agenda.extend(sweep::begun(event, at, time).map(AgendaChange::Add));
+    if let Event::SweepAdvanced(step) = event {
+        let (done, next) = step.entries();
+        changes.agenda.push(AgendaChange::Remove(done));
+        changes.agenda.extend(next.map(AgendaChange::Add));
     }
     if let Event::CameDue(entry @ AgendaEntry { due: Due::Retry(_), .. }) = event {
         changes.agenda.push(AgendaChange::Remove(*entry));

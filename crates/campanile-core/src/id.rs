@@ -6,7 +6,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::Offset;
+use crate::{Offset, Partition};
 
 /// Why a text is not an identifier.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -200,6 +200,16 @@ impl UserRef {
     }
 }
 
+impl UserRef {
+    /// Under what the events of a campaign of `app` are recorded and found in `partition`: no
+    /// user, but as a partition of the log has it.
+    #[must_use]
+    pub fn of_campaign(app: &AppId, campaign: &str, partition: Partition) -> Self {
+        let hash = plain_hash("campaign", &[app.as_str().as_bytes(), campaign.as_bytes()]);
+        Self(in_partition(hash, partition))
+    }
+}
+
 impl NotificationId {
     /// The 16 bits of its user's reference.
     #[must_use]
@@ -308,6 +318,13 @@ impl fmt::Debug for IdentityKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("IdentityKey(…)")
     }
+}
+
+/// Partitions are fewer than 65536, so the partition of the number is itself.
+fn in_partition(mut hash: [u8; 16], partition: Partition) -> [u8; 16] {
+    let (head, _) = hash.split_at_mut(2);
+    head.copy_from_slice(&partition.0.to_be_bytes());
+    hash
 }
 
 fn plain_hash(domain: &str, parts: &[&[u8]]) -> [u8; 16] {

@@ -29,6 +29,7 @@ mod position;
 mod quota;
 mod receipt;
 mod state;
+mod sweep;
 mod time;
 
 pub use agenda::{AgendaChange, AgendaEntry, Due, Parked, ParkedDelivery};
@@ -40,7 +41,7 @@ pub use explain::{
     Account, Convergence, Explanation, Goal, OutcomeCounts, PlannedDelivery, Standing, Step, What,
     WhyNot,
 };
-pub use fold::{Changes, apply, touches};
+pub use fold::{Changes, apply, found_under, touches};
 pub use id::{
     AppId, DeliveryId, EndpointId, Fingerprint, IdentityKey, InvalidId, NotificationId,
     RegistrationId, RequestKey, UserId, UserRef,
@@ -52,4 +53,5 @@ pub use position::{Generation, LogIdentity, Offset, Partition, Position};
 pub use quota::{Quota, Used};
 pub use receipt::{End, Receipt, Settled};
 pub use state::{Change, Ended, Item, PostVerdict, Reach, RequestRecord, State};
+pub use sweep::{Sweep, SweepStep, Sweeps, swept};
 pub use time::{Tick, Timestamp};

@@ -14,7 +14,8 @@ pub use log::{
     NewRecord, Progress, ReadError, ReadLimit, Record, StartAt, Stream,
 };
 pub use projection::{
-    AgendaWrite, Applied, ChangeFeed, Claim, DueEntry, Epoch, FeedEvent, ItemOrder, ItemQuery,
-    Items, Piece, PieceKey, PieceWrite, Projection, ProjectionError, RecordRef, Views, Write,
+    AgendaWrite, Applied, ChangeFeed, Claim, DueEntry, Epoch, FeedEvent, HistoryQuery, ItemOrder,
+    ItemQuery, Items, Piece, PieceKey, PieceWrite, Projection, ProjectionError, RecordRef, Views,
+    Write,
 };
 pub use push::{Fit, Push, PushBody, Pusher, RouteDown, Slot, SyncState, Unfit};

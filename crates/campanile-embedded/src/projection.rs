@@ -21,10 +21,10 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use async_trait::async_trait;
 use campanile_core::port::{
-    Applied, ChangeFeed, Claim, DueEntry, ItemQuery, Items, PieceKey, Projection, ProjectionError,
-    RecordRef, Stream, Views, Write,
+    Applied, ChangeFeed, Claim, DueEntry, HistoryQuery, ItemQuery, Items, PieceKey, Projection,
+    ProjectionError, RecordRef, Stream, Views, Write,
 };
-use campanile_core::{LogIdentity, NotificationId, Partition, Timestamp, UserRef};
+use campanile_core::{LogIdentity, Partition, Timestamp, UserRef};
 
 use database::{Table, TableError, TableOptions, failed};
 use feed::Feeds;
@@ -277,11 +277,11 @@ impl Projection for EmbeddedProjection {
         &self,
         partition: Partition,
         user: UserRef,
-        of: Option<NotificationId>,
+        query: HistoryQuery,
     ) -> Result<Vec<RecordRef>, ProjectionError> {
         self.call(move |shared| {
             let floors = &shared.options.floors;
-            shared.with_table(|table, _| read::history(table, floors, partition, user, of))
+            shared.with_table(|table, _| read::history(table, floors, partition, user, query))
         })
         .await
     }

@@ -36,6 +36,8 @@ pub struct Publish {
     pub app_notification_id: Option<Arc<str>>,
     /// The producer's label for grouping.
     pub group: Option<Arc<str>>,
+    /// What it can be recalled by, together with all others that carry the same.
+    pub campaign: Option<Arc<str>>,
     /// What devices get.
     pub content: Arc<Content>,
     /// The platforms it is meant for.
@@ -149,8 +151,27 @@ impl Ingest {
             }
         };
         self.edge.belongs(&whom, id)?;
-        let event = Event::NotificationRecalled { id };
+        let event = Event::NotificationRecalled { id, revision: None };
         Ok((id, self.edge.append(context, whom.user, event).await?))
+    }
+
+    /// Takes back, from every user, what was posted before with a campaign's name. An `Ok` means
+    /// that it is durable, in every partition; to carry it out is the scheduler's business.
+    ///
+    /// # Errors
+    /// [`Error`]; repeat it then: some partitions may have it and others not.
+    pub async fn recall_campaign(
+        &self,
+        context: &RequestContext,
+        campaign: &Arc<str>,
+    ) -> Result<Vec<Position>, Error> {
+        let record = |partition| {
+            let user = UserRef::of_campaign(&context.app, campaign, partition);
+            let event = Event::CampaignRecalled { campaign: campaign.clone() };
+            self.edge.record(context, user, event)
+        };
+        let records = self.edge.events.identity().partitions().map(record).collect();
+        self.append(records).await.into_iter().collect()
     }
 
     fn draft(&self, context: &RequestContext, publish: Publish) -> Result<Draft, Error> {
@@ -172,6 +193,7 @@ impl Ingest {
             request,
             app_notification_id: publish.app_notification_id,
             group: publish.group,
+            campaign: publish.campaign,
             content: publish.content,
             platforms: publish.platforms,
             priority: publish.priority,
@@ -367,5 +389,9 @@ fn fingerprint(publish: &Publish) -> Fingerprint {
     field(&[kind]);
     field(&u64::to_be_bytes(amount));
     field(&publish.deliver_within.map_or(0, |within| within.as_secs()).to_be_bytes());
+    if let Some(campaign) = &publish.campaign {
+        // Only if there is one: a request without is the same as before there were campaigns.
+        said.extend_from_slice(campaign.as_bytes());
+    }
     Fingerprint::of(&said)
 }

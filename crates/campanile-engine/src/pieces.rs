@@ -137,7 +137,7 @@ mod tests {
     use super::*;
 
     fn recall(id: NotificationId, offset: u64) -> Option<Recorded> {
-        let event = Event::NotificationRecalled { id };
+        let event = Event::NotificationRecalled { id, revision: None };
         let user = UserRef::from_bytes([1; 16]);
         let fact = Fact { app: AppId::new("app").ok()?, user, cause: None, event };
         let (generation, partition) = (Generation(1), Partition(0));

@@ -15,7 +15,7 @@ use campanile_core::port::{
     PieceWrite, Progress, Projection, ProjectionError, ReadError, ReadLimit, Record, RecordRef,
     Stream, Write,
 };
-use campanile_core::{Offset, Partition, Position, Recorded, Timestamp, touches};
+use campanile_core::{Offset, Partition, Position, Recorded, Timestamp, found_under, touches};
 use campanile_proto::codec;
 
 use crate::pieces::{Pieces, keep_until};
@@ -319,7 +319,8 @@ impl Projector {
             write.agenda.extend(agenda);
             let offset = event.position.offset;
             let found_at = RecordRef { stream: Stream::Events, offset };
-            write.history.push((user, event.fact.event.item(), found_at));
+            let found = found_under(event).map(|(user, item)| (user, item, found_at));
+            write.history.extend(found);
         }
         changed.sort_unstable();
         changed.dedup();

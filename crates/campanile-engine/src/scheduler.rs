@@ -11,6 +11,10 @@
 //! Whether an item's end has come is told by the log's time, not by the scheduler's. Where the
 //! log's is behind, what was appended is nothing, and the entry is still there; it is appended again
 //! once the log's time has come to it.
+//!
+//! A sweep that is due is not answered by its coming due, but carried out.
+
+mod sweeps;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,7 +24,7 @@ use campanile_core::port::{
     Clock, DueEntry, EventLog, GroupEvent, GroupName, NewRecord, Progress, Projection,
     ProjectionError, ReadError,
 };
-use campanile_core::{AgendaEntry, Event, Fact, Offset, Partition, Tick, Timestamp, UserRef};
+use campanile_core::{AgendaEntry, Due, Event, Fact, Offset, Partition, Tick, Timestamp, UserRef};
 use campanile_proto::codec;
 
 use crate::tasks::{Shutdown, sleep};
@@ -203,8 +207,21 @@ impl Scheduler {
             return Ok(RETRY);
         }
         let is_all = fresh.len() < BATCH;
-        let records = fresh.iter().map(|due| self.came_due(partition, due)).collect();
         let mut trouble = None;
+        for due in &fresh {
+            let Due::Sweep(sweep) = due.entry.due else { continue };
+            let since = self.parts.clock.tick();
+            match self.sweep(partition, due, sweep, folded).await {
+                Ok(at) => {
+                    let appended = Appended { at, since, again: None };
+                    agenda.appended.insert((due.user, due.entry), appended);
+                }
+                Err(reason) => trouble = Some(reason),
+            }
+        }
+        let fresh: Vec<_> =
+            fresh.into_iter().filter(|due| !matches!(due.entry.due, Due::Sweep(_))).collect();
+        let records = fresh.iter().map(|due| self.came_due(partition, due)).collect();
         let answers = self.parts.log.append(records).await;
         let since = self.parts.clock.tick();
         for (due, answer) in fresh.iter().zip(answers) {

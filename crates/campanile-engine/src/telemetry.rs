@@ -113,6 +113,8 @@ telemetry! {
     deliverer_outbox: Gauge,
     /// Agenda entries that came due.
     scheduler_due: Counter,
+    /// Notifications that were recalled with their campaign, or dismissed with all others.
+    scheduler_swept: Counter,
     /// Watch streams that fell behind and were closed.
     watch_closed: Counter,
 }

@@ -87,6 +87,7 @@ fn posted() -> Posted {
         request: Some(RequestStamp { key, fingerprint: FINGERPRINT }),
         app_notification_id: Some("order-42".into()),
         group: Some("orders".into()),
+        campaign: None,
         content: content(),
         platforms: PlatformMask::of(&[Platform::Apns, Platform::WebPush]),
         priority: Priority::High,
@@ -137,7 +138,24 @@ fn events_about_endpoints() {
 #[test]
 fn events_about_items() {
     check_event("notification_posted", Event::NotificationPosted(posted()));
-    check_event("notification_recalled", Event::NotificationRecalled { id: ITEM });
+    let recalled = |revision| Event::NotificationRecalled { id: ITEM, revision };
+    check_event("notification_recalled", recalled(None));
+    check_event("notification_recalled_revision", recalled(Some(2)));
+    let posted = Posted { campaign: Some("spring".into()), ..posted() };
+    check_event("notification_posted_campaign", Event::NotificationPosted(posted));
+}
+
+#[test]
+fn events_about_many_items() {
+    check_event("campaign_recalled", Event::CampaignRecalled { campaign: "spring".into() });
+    let all = Event::AllDismissed { up_to: Offset(300), origin: Some(ENDPOINT) };
+    check_event("all_dismissed", all);
+    let sweep = Sweep { event: Offset(300), from: Offset(7) };
+    let step = SweepStep { at: LATER, sweep, next: Some(Offset(1031)) };
+    check_event("sweep_advanced", Event::SweepAdvanced(step));
+    let due = Due::Sweep(sweep);
+    let (encode, decode) = (codec::encode_agenda_entry, codec::decode_agenda_entry);
+    check("agenda_sweep", &AgendaEntry { at: LATER, due }, encode, decode);
     let origin = Some(ENDPOINT);
     check_event("notification_deleted", Event::NotificationDeleted { id: ITEM, origin });
     let change = StateChange {
@@ -248,6 +266,7 @@ fn item() -> Item {
         revisions: vec![Offset(8), Offset(11)],
         app_notification_id: posted.app_notification_id,
         group: posted.group,
+        campaign: None,
         content: posted.content,
         platforms: posted.platforms,
         shown_on: PlatformMask::ALL,

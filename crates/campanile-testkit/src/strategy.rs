@@ -8,7 +8,8 @@ use bytes::Bytes;
 use campanile_core::{
     AgendaEntry, Content, DeliveryId, DeliveryKind, Due, Event, Fact, Fingerprint, Generation,
     Offset, Parked, ParkedDelivery, Partition, Platform, PlatformMask, Position, Posted, Priority,
-    Recorded, RequestStamp, RetireReason, StateChange, Timestamp, UserAction, UserRef,
+    Recorded, RequestStamp, RetireReason, StateChange, Sweep, SweepStep, Timestamp, UserAction,
+    UserRef,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -22,6 +23,9 @@ pub const USERS: u16 = 2;
 
 /// The distance between the numbers of two users.
 pub const USERS_APART: u16 = 64;
+
+/// The campaign that half of the posts belong to.
+pub const CAMPAIGN: &str = "spring";
 
 /// User number `index` of [`USERS`].
 #[must_use]
@@ -75,7 +79,9 @@ pub fn events(whose: UserRef) -> BoxedStrategy<Event> {
         6 => changes(whose),
         4 => registrations(whose),
         2 => retirements(whose),
-        1 => items(whose).prop_map(|id| Event::NotificationRecalled { id }),
+        1 => (items(whose), option::weighted(0.3, 0..4_u32))
+            .prop_map(|(id, revision)| Event::NotificationRecalled { id, revision }),
+        1 => sweeps(whose),
         2 => (items(whose), origins(whose))
             .prop_map(|(id, origin)| Event::NotificationDeleted { id, origin }),
         2 => entries(whose).prop_map(Event::CameDue),
@@ -86,6 +92,18 @@ pub fn events(whose: UserRef) -> BoxedStrategy<Event> {
 
 fn items(whose: UserRef) -> impl Strategy<Value = campanile_core::NotificationId> {
     select(&ITEMS[..]).prop_map(move |name| item(whose, name))
+}
+
+fn sweeps(whose: UserRef) -> impl Strategy<Value = Event> {
+    let sweep = (0..100_u64, 0..100_u64)
+        .prop_map(|(event, from)| Sweep { event: Offset(event), from: Offset(from) });
+    prop_oneof![
+        Just(Event::CampaignRecalled { campaign: CAMPAIGN.into() }),
+        (0..100_u64, origins(whose))
+            .prop_map(|(up_to, origin)| Event::AllDismissed { up_to: Offset(up_to), origin }),
+        (spans(), sweep, option::of((0..100_u64).prop_map(Offset)))
+            .prop_map(|(at, sweep, next)| Event::SweepAdvanced(SweepStep { at, sweep, next })),
+    ]
 }
 
 fn devices() -> impl Strategy<Value = Device> {
@@ -121,6 +139,7 @@ fn posts(whose: UserRef) -> impl Strategy<Value = Event> {
             request,
             app_notification_id: None,
             group: None,
+            campaign: (says % 2 == 0).then(|| CAMPAIGN.into()),
             content: Arc::new(Content { visual: None, raw }),
             platforms,
             priority,

@@ -34,6 +34,8 @@ enum Command {
     Serve(command::serve::Args),
     /// Tells a user.
     Publish(command::publish::Args),
+    /// Takes back a notification, or everything of a campaign.
+    Recall(command::recall::Args),
     /// Where a user can be reached.
     #[command(subcommand)]
     Endpoint(command::endpoint::Command),
@@ -77,6 +79,7 @@ pub(crate) fn run() -> Result<(), Failure> {
         Command::Demo(args) => demo::run(&args, cli.output),
         Command::Serve(args) => command::serve::run(args, environment),
         Command::Publish(args) => command::publish::run(args, &client),
+        Command::Recall(args) => command::recall::run(args, &client),
         Command::Endpoint(command) => command::endpoint::run(command, &client),
         Command::Inbox(args) => command::inbox::run(args, &client),
         Command::Dismiss(args) => command::dismiss::run(args, &client),

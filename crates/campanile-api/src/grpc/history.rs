@@ -150,8 +150,18 @@ fn summary(event: &Event) -> String {
                     parked.endpoint, parked.attempts
                 )
             }
+            Due::Sweep(sweep) => format!("sweep of {}, due at {at}", sweep.event),
         },
-        Event::NotificationRecalled { .. } | Event::NotificationDeleted { .. } => String::new(),
+        Event::NotificationRecalled { revision, .. } => {
+            revision.map_or_else(String::new, |revision| format!("revision {revision}"))
+        }
+        Event::NotificationDeleted { .. } => String::new(),
+        Event::CampaignRecalled { campaign } => format!("everything of {campaign}"),
+        Event::AllDismissed { up_to, .. } => format!("everything posted before {up_to}"),
+        Event::SweepAdvanced(step) => match step.next {
+            Some(next) => format!("the sweep of {} goes on from {next}", step.sweep.event),
+            None => format!("the sweep of {} is carried out", step.sweep.event),
+        },
         Event::EndpointRegistered { endpoint, lease_until, .. }
         | Event::EndpointRenewed { endpoint, lease_until, .. } => {
             format!("{endpoint} until {lease_until}")

@@ -87,6 +87,22 @@ impl Service for Inbox {
         Ok(Response::new(v1::UpdateStateResponse { results: results(checked, recorded) }))
     }
 
+    async fn dismiss_all(
+        &self,
+        request: Request<v1::DismissAllRequest>,
+    ) -> Result<Response<v1::DismissAllResponse>, Status> {
+        let context = context(&request, &request.get_ref().app).map_err(status)?;
+        let v1::DismissAllRequest { target, cursor, .. } = request.into_inner();
+        let target = words::target(target).map_err(status)?;
+        if cursor.is_empty() {
+            let reason = "is missing: without it, what nobody has seen would be dismissed too";
+            return Err(status(Violation::new("cursor", reason)));
+        }
+        let position = self.gateway.dismiss_all(&context, &target, &cursor).await;
+        let position = Some(words::position(position.map_err(status)?));
+        Ok(Response::new(v1::DismissAllResponse { position }))
+    }
+
     async fn delete_notifications(
         &self,
         request: Request<v1::DeleteNotificationsRequest>,

@@ -69,6 +69,18 @@ impl Service for Notifications {
         let position = Some(words::position(position));
         Ok(Response::new(v1::RecallResponse { notification_id: id.to_string(), position }))
     }
+
+    async fn recall_campaign(
+        &self,
+        request: Request<v1::RecallCampaignRequest>,
+    ) -> Result<Response<v1::RecallCampaignResponse>, Status> {
+        let context = context(&request, &request.get_ref().app).map_err(status)?;
+        let v1::RecallCampaignRequest { campaign, .. } = request.into_inner();
+        convert::name("campaign", &campaign).map_err(status)?;
+        let positions = self.ingest.recall_campaign(&context, &campaign.into()).await;
+        let positions = positions.map_err(status)?.into_iter().map(words::position).collect();
+        Ok(Response::new(v1::RecallCampaignResponse { positions }))
+    }
 }
 
 fn no_answer() -> Result<Published, campanile_engine::Error> {
@@ -85,6 +97,7 @@ pub(super) fn notification(wire: v1::Notification) -> Result<Publish, Violation>
     named("idempotency_key", &wire.idempotency_key)?;
     named("app_notification_id", &wire.app_notification_id)?;
     named("group", &wire.group)?;
+    named("campaign", &wire.campaign)?;
     let end = match &wire.end {
         None => Lifetime::Default,
         Some(End::TtlSeconds(seconds)) => Lifetime::For(convert::span("ttl_seconds", *seconds)?),
@@ -97,6 +110,7 @@ pub(super) fn notification(wire: v1::Notification) -> Result<Publish, Violation>
         idempotency_key: wire.idempotency_key,
         app_notification_id: wire.app_notification_id.map(Arc::from),
         group: wire.group.map(Arc::from),
+        campaign: wire.campaign.map(Arc::from),
         content: convert::content(wire.content)?,
         platforms: convert::platforms(&wire.platforms)?,
         priority: convert::priority(wire.priority)?,

@@ -44,6 +44,7 @@ pub(crate) fn item(item: &Item) -> v1::InboxItem {
         notification_id: item.id.to_string(),
         app_notification_id: text(&item.app_notification_id),
         group: text(&item.group),
+        campaign: text(&item.campaign),
         content: convert::content_to_wire(&item.content),
         revision: item.revision,
         platforms,

@@ -162,6 +162,33 @@ pub struct Items {
     pub more: bool,
 }
 
+/// Asks for records about a user. By default, for all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HistoryQuery {
+    /// Only those about this item.
+    pub of: Option<NotificationId>,
+    /// Only those of this stream.
+    pub stream: Option<Stream>,
+    /// Only those at this offset of their stream or after.
+    pub from: Offset,
+    /// How many at most.
+    pub limit: usize,
+}
+
+impl Default for HistoryQuery {
+    fn default() -> Self {
+        Self { of: None, stream: None, from: Offset(0), limit: usize::MAX }
+    }
+}
+
+impl HistoryQuery {
+    /// All records about one item.
+    #[must_use]
+    pub fn about(item: NotificationId) -> Self {
+        Self { of: Some(item), ..Self::default() }
+    }
+}
+
 /// An agenda entry that came due, and whose.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DueEntry {
@@ -268,7 +295,7 @@ pub trait Projection: Send + Sync {
         query: ItemQuery,
     ) -> Result<Items, ProjectionError>;
 
-    /// The records about a user, or about one of the user's items, each stream in log order.
+    /// Records about a user, or about one of the user's items, in the order of [`RecordRef`].
     /// Records about the user but no item (registrations) are among the former only.
     ///
     /// # Errors
@@ -277,7 +304,7 @@ pub trait Projection: Send + Sync {
         &self,
         partition: Partition,
         user: UserRef,
-        of: Option<NotificationId>,
+        query: HistoryQuery,
     ) -> Result<Vec<RecordRef>, ProjectionError>;
 
     /// The agenda entries of the partition due at or before `until`, earliest first, at most

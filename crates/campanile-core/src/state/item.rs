@@ -48,6 +48,8 @@ pub struct Item {
     pub app_notification_id: Option<Arc<str>>,
     /// The producer's label for grouping.
     pub group: Option<Arc<str>>,
+    /// What the latest revision can be recalled by.
+    pub campaign: Option<Arc<str>>,
     /// What devices get; empty once ended.
     pub content: Arc<Content>,
     /// The platforms the latest revision is meant for.
@@ -147,6 +149,7 @@ impl Item {
             revisions: Vec::new(),
             app_notification_id: None,
             group: None,
+            campaign: None,
             content: Arc::default(),
             platforms: PlatformMask::ALL,
             shown_on: PlatformMask::NONE,
@@ -186,7 +189,10 @@ impl Item {
         let agenda = match event {
             Event::NotificationPosted(posted) => Some(now.post(at, time, posted)),
             Event::StateChanged(change) => now.change_state(at, change),
-            Event::NotificationRecalled { .. } => now.end(at, None, Ended::Recalled),
+            Event::NotificationRecalled { revision, .. } => {
+                let is_meant = revision.is_none_or(|meant| meant == now.revision);
+                is_meant.then(|| now.end(at, None, Ended::Recalled)).flatten()
+            }
             Event::NotificationDeleted { origin, .. } => now.end(at, *origin, Ended::Deleted),
             Event::CameDue(AgendaEntry { due: Due::Expire { revision, .. }, .. }) if known => {
                 now.expire(time, *revision)
@@ -219,6 +225,7 @@ impl Item {
         self.revisions.push(at);
         self.app_notification_id.clone_from(&posted.app_notification_id);
         self.group.clone_from(&posted.group);
+        self.campaign.clone_from(&posted.campaign);
         self.platforms = posted.platforms;
         self.shown_on = self.shown_on.with(posted.platforms);
         self.priority = posted.priority;

@@ -28,7 +28,7 @@ fn explained(
         account.event(&world.state(whose, &record.fact.event), record, &changes);
     }
     receipts.into_iter().for_each(|receipt| account.receipt(&receipt));
-    let now = Event::NotificationRecalled { id: item(whose, "a") };
+    let now = Event::NotificationRecalled { id: item(whose, "a"), revision: None };
     account.explain(&world.state(whose, &now), scenario.now())
 }
 

@@ -47,7 +47,7 @@ fn explained(
     }
     receipts.iter().flatten().for_each(|receipt| account.receipt(receipt));
     let now = log.last().map_or(Timestamp::ZERO, |last| last.time);
-    let state = world.state(user, &Event::NotificationRecalled { id });
+    let state = world.state(user, &Event::NotificationRecalled { id, revision: None });
     (account.explain(&state, now), named)
 }
 

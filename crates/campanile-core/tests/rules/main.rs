@@ -22,4 +22,5 @@ mod plan_properties;
 mod quota;
 mod requests;
 mod still_due;
+mod sweeps;
 mod totality;

@@ -170,9 +170,14 @@ fn state_is_shared_until_it_changes() {
     let id = log.log()[0].fact.event.item().unwrap();
     let user_of_log = log.log()[0].fact.user;
     let before = world.item(user_of_log, id).unwrap();
-    world.apply(&recorded(9, log.now(), user, Event::NotificationRecalled { id }));
+    world.apply(&recorded(9, log.now(), user, Event::NotificationRecalled { id, revision: None }));
     assert!(Arc::ptr_eq(&before, &world.item(user_of_log, id).unwrap()));
-    world.apply(&recorded(9, log.now(), user_of_log, Event::NotificationRecalled { id }));
+    world.apply(&recorded(
+        9,
+        log.now(),
+        user_of_log,
+        Event::NotificationRecalled { id, revision: None },
+    ));
     let after = world.item(user_of_log, id).unwrap();
     assert_eq!((before.ended.is_some(), after.as_of), (false, Offset(10)));
 }

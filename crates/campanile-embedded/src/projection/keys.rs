@@ -157,6 +157,11 @@ pub(super) fn due(partition: Partition, user: UserRef, entry: &AgendaEntry) -> V
             }
             key.put_u32(parked.attempts);
         }
+        Due::Sweep(sweep) => {
+            key.put_u8(50);
+            key.put_u64(sweep.event.0);
+            key.put_u64(sweep.from.0);
+        }
     }
     key
 }

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use campanile_core::port::{
-    DueEntry, ItemOrder, ItemQuery, Items, Piece, PieceKey, ProjectionError, RecordRef, Stream,
-    Views,
+    DueEntry, HistoryQuery, ItemOrder, ItemQuery, Items, Piece, PieceKey, ProjectionError,
+    RecordRef, Stream, Views,
 };
-use campanile_core::{AppId, Item, NotificationId, Offset, Partition, Timestamp, UserRef};
+use campanile_core::{AppId, Item, Offset, Partition, Timestamp, UserRef};
 use campanile_proto::codec;
 use fjall::{Readable, Snapshot};
 
@@ -81,19 +81,30 @@ pub(super) fn history(
     floors: &Floors,
     partition: Partition,
     user: UserRef,
-    of: Option<NotificationId>,
+    query: HistoryQuery,
 ) -> Result<Vec<RecordRef>, ProjectionError> {
     let snapshot = table.snapshot();
     checkpoint(table, &snapshot, partition)?;
     let mut records = Vec::new();
-    for entry in snapshot.prefix(&table.keyspace, keys::user_prefix(partition, Kind::History, user))
-    {
-        let (key, about) = entry.into_inner().map_err(failed)?;
-        let (_, record) =
-            keys::read_history(&key).ok_or_else(|| damaged("a key cannot be read"))?;
-        let is_wanted = of.is_none_or(|id| *about == *id.as_bytes());
-        if is_wanted && floors.is_kept(partition, record) {
-            records.push(record);
+    for stream in Stream::ALL {
+        if query.stream.is_some_and(|wanted| wanted != stream) {
+            continue;
+        }
+        let first = RecordRef { stream, offset: query.from };
+        let last = RecordRef { stream, offset: Offset(u64::MAX) };
+        let from = keys::history(partition, user, first);
+        let to = keys::after(keys::history(partition, user, last));
+        for entry in snapshot.range(&table.keyspace, from..to) {
+            if records.len() >= query.limit {
+                return Ok(records);
+            }
+            let (key, about) = entry.into_inner().map_err(failed)?;
+            let (_, record) =
+                keys::read_history(&key).ok_or_else(|| damaged("a key cannot be read"))?;
+            let is_wanted = query.of.is_none_or(|id| *about == *id.as_bytes());
+            if is_wanted && floors.is_kept(partition, record) {
+                records.push(record);
+            }
         }
     }
     Ok(records)

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use campanile_core::port::{
-    Applied, EventLog, GroupEvent, GroupName, LogAdmin, NewRecord, Progress, Projection, ReadLimit,
-    RecordRef, StartAt, Stream, Write,
+    Applied, EventLog, GroupEvent, GroupName, HistoryQuery, LogAdmin, NewRecord, Progress,
+    Projection, ReadLimit, RecordRef, StartAt, Stream, Write,
 };
 use campanile_core::{Offset, Partition};
 use campanile_embedded::{Options, Store};
@@ -233,7 +233,7 @@ pub(crate) async fn check(dir: &Path, said: &Said) -> Found {
     let tail = store.log(Stream::Events).bounds(Partition(0)).await.unwrap().end;
     let projection = store.projection();
     let folded = projection.claim(Partition(0), Stream::Events).await.unwrap().next;
-    let history = projection.history(Partition(0), user(0), None).await.unwrap();
+    let history = projection.history(Partition(0), user(0), HistoryQuery::default()).await.unwrap();
     let offsets: Vec<_> = history.iter().map(|record| record.offset.0).collect();
     let expected: Vec<_> = (0..folded.0).collect();
     assert_eq!(offsets, expected, "the checkpoint and the history do not belong together");

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use campanile_core::port::{GroupReader, RouteDown, Slot};
-use campanile_core::{Endpoint, Item, Route, Suppression, compose, still_due};
+use campanile_core::{DeliveryKind, Endpoint, Item, Route, Suppression, compose, still_due};
 use futures::future::{BoxFuture, FutureExt};
 
 use super::lanes::{Job, LaneKey, Step};
@@ -61,7 +61,12 @@ impl Deliverer {
         if self.condemned.contains_key(&(job.delivery.endpoint, endpoint.registration)) {
             return Err(Suppression::EndpointGone);
         }
-        Ok((endpoint, item.ok_or(Suppression::Expired)?))
+        let item = item.ok_or(Suppression::Expired)?;
+        let is_show = matches!(job.delivery.kind, DeliveryKind::Show { .. });
+        match intake.view.swept(&job.app, job.user, item).filter(|_| is_show) {
+            Some(why) => Err(why),
+            None => Ok((endpoint, item)),
+        }
     }
 
     /// Gives the room there is to ready deliveries, and asks for more where some still wait.

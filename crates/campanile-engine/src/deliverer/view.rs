@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use campanile_core::port::{Piece, PieceKey, Views};
 use campanile_core::{
-    AgendaEntry, Due, Event, Item, NotificationId, Offset, Platform, Reach, Recorded, State,
-    UserRef, touches,
+    AgendaEntry, AppId, Due, Event, Item, NotificationId, Offset, Platform, Reach, Recorded, State,
+    Suppression, Sweeps, UserRef, touches,
 };
 
 use crate::pieces::Pieces;
@@ -31,6 +31,8 @@ pub(crate) struct View {
     held_from: Offset,
     /// The offset after the last event folded.
     read_to: Offset,
+    /// Sweeps that were read, until they are carried out and after.
+    sweeps: Sweeps,
     nobody: Reach,
 }
 
@@ -43,6 +45,7 @@ impl View {
             held: VecDeque::new(),
             held_from: position,
             read_to: position,
+            sweeps: Sweeps::default(),
             nobody: Reach::default(),
         }
     }
@@ -114,6 +117,7 @@ impl View {
     /// Folds an event the worker reads.
     pub(crate) fn fold(&mut self, event: &Arc<Recorded>) {
         self.pieces.fold(event);
+        self.sweeps.read(event);
         self.read_to = event.position.offset.next();
         self.held.push_back(event.clone());
         if self.held.len() > HELD {
@@ -136,6 +140,11 @@ impl View {
             Some(Piece::Reach(reach)) => reach,
             _ => &self.nobody,
         }
+    }
+
+    /// Why an item of the user is not to be shown any more, if a sweep says so.
+    pub(crate) fn swept(&self, app: &AppId, user: UserRef, item: &Item) -> Option<Suppression> {
+        self.sweeps.suppression(app, user, item)
     }
 
     /// An item of the user.
@@ -173,6 +182,9 @@ impl View {
             }
             Event::CameDue(_)
             | Event::DeliveriesParked(_)
+            | Event::CampaignRecalled { .. }
+            | Event::AllDismissed { .. }
+            | Event::SweepAdvanced(_)
             | Event::EndpointRegistered { .. }
             | Event::EndpointRenewed { .. }
             | Event::EndpointRetired { .. } => false,

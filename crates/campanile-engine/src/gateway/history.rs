@@ -1,6 +1,6 @@
 //! History: what the log says about an item, and how it stood at any time.
 
-use campanile_core::port::{EventLog, Piece, PieceKey, Record, RecordRef, Stream};
+use campanile_core::port::{EventLog, HistoryQuery, Piece, PieceKey, Record, Stream};
 use campanile_core::{
     Changes, Event, Item, NotificationId, Offset, Partition, Position, PostVerdict, Receipt,
     Recorded, Timestamp, touches,
@@ -183,9 +183,9 @@ impl Gateway {
         stream: Stream,
         log: &dyn EventLog,
     ) -> Result<Vec<Record>, Error> {
-        let history: Vec<RecordRef> =
-            self.edge.projection.history(whom.partition, whom.user, of).await?;
-        let at: Vec<_> = history.iter().filter(|r| r.stream == stream).map(|r| r.offset).collect();
+        let query = HistoryQuery { of, stream: Some(stream), from: Offset(0), limit: MOST + 1 };
+        let history = self.edge.projection.history(whom.partition, whom.user, query).await?;
+        let at: Vec<_> = history.iter().map(|record| record.offset).collect();
         if at.len() > MOST {
             let reason = format!("the user has more than {MOST} records");
             return Err(Error::Exhausted { reason, retry_after: None });

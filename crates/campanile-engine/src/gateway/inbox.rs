@@ -148,6 +148,23 @@ impl Gateway {
         Ok(self.append_all(context, &whom, changes.collect()).await)
     }
 
+    /// Dismisses everything that was posted before `cursor`; an `Ok` means durable. To carry it out
+    /// is the scheduler's business. The acting device, if the target is its UNSID, is not told.
+    ///
+    /// # Errors
+    /// As [`Gateway::sync`].
+    pub async fn dismiss_all(
+        &self,
+        context: &RequestContext,
+        target: &Target,
+        cursor: &str,
+    ) -> Result<Position, Error> {
+        let whom = self.edge.whom(&context.app, target)?;
+        let up_to = self.open_sync(context, &whom, cursor).await?;
+        let event = Event::AllDismissed { up_to, origin: whom.endpoint };
+        self.edge.append(context, whom.user, event).await
+    }
+
     /// Deletes items; an `Ok` means durable.
     ///
     /// # Errors

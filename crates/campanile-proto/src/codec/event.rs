@@ -1,11 +1,15 @@
 //! Events: an envelope in clear around one body per event.
 
 use bytes::{Bytes, BytesMut};
-use campanile_core::{Event, Fact, Parked, Posted, RequestStamp, StateChange};
+use campanile_core::{
+    Event, Fact, Offset, Parked, Posted, RequestStamp, StateChange, Sweep, SweepStep,
+};
 use prost::Message;
 
 use super::field::{Id128, app, invalid, mask, need, one_of, shared, text, time};
-use super::vocabulary::{address, agenda, agenda_to_wire, content, delivery, delivery_to_wire};
+use super::vocabulary::{
+    address, agenda, agenda_to_wire, content, delivery, delivery_to_wire, sweep_to_wire,
+};
 use super::{DecodeError, SCHEMA_MAJOR, SCHEMA_MINOR, open};
 use crate::convert;
 use crate::v1::{self, EventType};
@@ -45,8 +49,21 @@ pub fn encode_fact(fact: &Fact) -> Bytes {
         Event::NotificationPosted(posted) => {
             seal(fact, EventType::NotificationPosted, &posted_body(posted))
         }
-        Event::NotificationRecalled { .. } => {
-            seal(fact, EventType::NotificationRecalled, &v1::NotificationRecalledBody {})
+        Event::NotificationRecalled { revision, .. } => {
+            let body = v1::NotificationRecalledBody { revision: *revision };
+            seal(fact, EventType::NotificationRecalled, &body)
+        }
+        Event::CampaignRecalled { campaign } => {
+            let body = v1::CampaignRecalledBody { campaign: campaign.to_string() };
+            seal(fact, EventType::CampaignRecalled, &body)
+        }
+        Event::AllDismissed { up_to, origin } => {
+            let origin = origin.map(Id128::wire);
+            let body = v1::AllDismissedBody { up_to: up_to.0, origin };
+            seal(fact, EventType::AllDismissed, &body)
+        }
+        Event::SweepAdvanced(step) => {
+            seal(fact, EventType::SweepAdvanced, &sweep_advanced_body(step))
         }
         Event::StateChanged(change) => {
             seal(fact, EventType::StateChanged, &state_changed_body(change))
@@ -123,6 +140,15 @@ fn posted_body(posted: &Posted) -> v1::NotificationPostedBody {
         content: convert::content_to_wire(&posted.content),
         priority: convert::priority_to_wire(posted.priority).into(),
         deliver_by_ms: posted.deliver_by.as_millis(),
+        campaign: text(posted.campaign.as_ref()),
+    }
+}
+
+fn sweep_advanced_body(step: &SweepStep) -> v1::SweepAdvancedBody {
+    v1::SweepAdvancedBody {
+        at_ms: step.at.as_millis(),
+        sweep: Some(sweep_to_wire(step.sweep)),
+        next: step.next.map(|next| next.0),
     }
 }
 
@@ -155,9 +181,19 @@ fn decode_event(envelope: &v1::Envelope) -> Result<Event, DecodeError> {
         EventType::EndpointRetired => retired(&body(envelope)?),
         EventType::NotificationPosted => posted(envelope, body(envelope)?),
         EventType::NotificationRecalled => {
-            let v1::NotificationRecalledBody {} = body(envelope)?;
-            Ok(Event::NotificationRecalled { id: notification(envelope)? })
+            let v1::NotificationRecalledBody { revision } = body(envelope)?;
+            Ok(Event::NotificationRecalled { id: notification(envelope)?, revision })
         }
+        EventType::CampaignRecalled => {
+            let v1::CampaignRecalledBody { campaign } = body(envelope)?;
+            Ok(Event::CampaignRecalled { campaign: campaign.into() })
+        }
+        EventType::AllDismissed => {
+            let v1::AllDismissedBody { up_to, origin } = body(envelope)?;
+            let origin = origin.map(Id128::read);
+            Ok(Event::AllDismissed { up_to: Offset(up_to), origin })
+        }
+        EventType::SweepAdvanced => sweep_advanced(&body(envelope)?),
         EventType::StateChanged => state_changed(envelope, &body(envelope)?),
         EventType::NotificationDeleted => {
             let body: v1::NotificationDeletedBody = body(envelope)?;
@@ -217,6 +253,7 @@ fn posted(envelope: &v1::Envelope, body: v1::NotificationPostedBody) -> Result<E
         request: body.request.map(stamp).transpose()?,
         app_notification_id: shared(body.app_notification_id),
         group: shared(body.group),
+        campaign: shared(body.campaign),
         content: content(body.content),
         platforms: mask("platforms", need("platforms", envelope.platforms)?)?,
         priority: one_of("priority", body.priority, convert::priority_from_wire)?,
@@ -237,6 +274,13 @@ fn state_changed(
         action: body.action.map(action).transpose()?,
         origin: body.origin.map(Id128::read),
     }))
+}
+
+fn sweep_advanced(body: &v1::SweepAdvancedBody) -> Result<Event, DecodeError> {
+    let v1::DueSweep { event, from } = need("sweep", body.sweep)?;
+    let sweep = Sweep { event: Offset(event), from: Offset(from) };
+    let (at, next) = (time(body.at_ms), body.next.map(Offset));
+    Ok(Event::SweepAdvanced(SweepStep { at, sweep, next }))
 }
 
 fn parked(envelope: &v1::Envelope, body: v1::DeliveriesParkedBody) -> Result<Event, DecodeError> {

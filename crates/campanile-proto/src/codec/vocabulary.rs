@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use campanile_core::{
     Address, AgendaEntry, ApnsToken, Content, DeliveryKind, Due, FcmTarget, FcmToken,
-    NotificationId, Offset, ParkedDelivery, Visual,
+    NotificationId, Offset, ParkedDelivery, Sweep, Visual,
 };
 
 use super::DecodeError;
@@ -89,6 +89,10 @@ pub(super) const fn kind(shows_revision: Option<u32>) -> DeliveryKind {
     }
 }
 
+pub(super) const fn sweep_to_wire(sweep: Sweep) -> v1::DueSweep {
+    v1::DueSweep { event: sweep.event.0, from: sweep.from.0 }
+}
+
 pub(super) fn agenda_to_wire(entry: &AgendaEntry) -> v1::AgendaEntry {
     let due = match entry.due {
         Due::Expire { id, revision } => {
@@ -102,6 +106,7 @@ pub(super) fn agenda_to_wire(entry: &AgendaEntry) -> v1::AgendaEntry {
             item: Some(parked.item.wire()),
             delivery: Some(delivery_to_wire(&parked)),
         }),
+        Due::Sweep(sweep) => v1::agenda_entry::Due::Sweep(sweep_to_wire(sweep)),
     };
     v1::AgendaEntry { at_ms: entry.at.as_millis(), due: Some(due) }
 }
@@ -119,6 +124,9 @@ pub(super) fn agenda(wire: Option<v1::AgendaEntry>) -> Result<AgendaEntry, Decod
         v1::agenda_entry::Due::Retry(retry) => {
             let item = Id128::need("retry.item", retry.item)?;
             Due::Retry(delivery(item, &need("retry.delivery", retry.delivery)?)?)
+        }
+        v1::agenda_entry::Due::Sweep(v1::DueSweep { event, from }) => {
+            Due::Sweep(Sweep { event: Offset(event), from: Offset(from) })
         }
     };
     Ok(AgendaEntry { at: time(wire.at_ms), due })

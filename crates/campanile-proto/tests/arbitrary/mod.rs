@@ -51,8 +51,13 @@ pub fn agenda_entry() -> impl Strategy<Value = AgendaEntry> {
             .prop_map(|(endpoint, registration)| Due::Lapse { endpoint, registration }),
         (item_id(), parked_delivery())
             .prop_map(|(item, parked)| Due::Retry(ParkedDelivery { item, ..parked })),
+        sweep().prop_map(Due::Sweep),
     ];
     (time(), due).prop_map(|(at, due)| AgendaEntry { at, due })
+}
+
+fn sweep() -> impl Strategy<Value = Sweep> {
+    (offset(), offset()).prop_map(|(event, from)| Sweep { event, from })
 }
 
 fn event() -> impl Strategy<Value = Event> {
@@ -80,7 +85,13 @@ fn event() -> impl Strategy<Value = Event> {
             }
         ),
         posted().prop_map(Event::NotificationPosted),
-        item_id().prop_map(|id| Event::NotificationRecalled { id }),
+        (item_id(), of(number()))
+            .prop_map(|(id, revision)| Event::NotificationRecalled { id, revision }),
+        text().prop_map(|campaign| Event::CampaignRecalled { campaign }),
+        (offset(), of(endpoint_id()))
+            .prop_map(|(up_to, origin)| Event::AllDismissed { up_to, origin }),
+        (time(), sweep(), of(offset()))
+            .prop_map(|(at, sweep, next)| Event::SweepAdvanced(SweepStep { at, sweep, next })),
         (item_id(), of(number()), of(any::<bool>()), of(action()), of(endpoint_id())).prop_map(
             |(id, revision, read, action, origin)| Event::StateChanged(StateChange {
                 id,
@@ -100,14 +111,22 @@ fn event() -> impl Strategy<Value = Event> {
 fn posted() -> impl Strategy<Value = Posted> {
     let stamp = (id(RequestKey::from_bytes), fingerprint())
         .prop_map(|(key, fingerprint)| RequestStamp { key, fingerprint });
-    let names = (item_id(), of(stamp), of(text()), of(text()));
+    let names = (item_id(), of(stamp), of(text()), of(text()), of(text()));
     (names, content(), mask(), priority(), time(), time()).prop_map(
-        |((id, request, name, group), content, platforms, priority, expires_at, deliver_by)| {
+        |(
+            (id, request, name, group, campaign),
+            content,
+            platforms,
+            priority,
+            expires_at,
+            deliver_by,
+        )| {
             Posted {
                 id,
                 request,
                 app_notification_id: name,
                 group,
+                campaign,
                 content,
                 platforms,
                 priority,
@@ -215,6 +234,7 @@ fn item() -> impl Strategy<Value = Item> {
             revisions,
             app_notification_id: posted.app_notification_id,
             group: posted.group,
+            campaign: posted.campaign,
             content: posted.content,
             platforms: posted.platforms,
             shown_on,

@@ -9,7 +9,8 @@
 )]
 
 use campanile_core::port::{
-    Applied, Epoch, ItemOrder, ItemQuery, PieceKey, Projection, ProjectionError, Stream, Write,
+    Applied, Epoch, HistoryQuery, ItemOrder, ItemQuery, PieceKey, Projection, ProjectionError,
+    Stream, Write,
 };
 use campanile_core::{LogIdentity, Offset, Partition, Timestamp};
 
@@ -44,7 +45,10 @@ async fn assert_not_built(projection: &dyn Projection, p: Partition) {
     let key = PieceKey::Reach(user(0));
     assert_eq!(projection.view(p, &[key]).await, Err(not_built.clone()));
     assert_eq!(projection.items(p, user(0), QUERY).await, Err(not_built.clone()));
-    assert_eq!(projection.history(p, user(0), None).await, Err(not_built.clone()));
+    assert_eq!(
+        projection.history(p, user(0), HistoryQuery::default()).await,
+        Err(not_built.clone())
+    );
     assert_eq!(projection.due(p, NEVER, 10).await, Err(not_built.clone()));
     assert_eq!(projection.feed(p).await.err(), Some(not_built));
 }
@@ -146,7 +150,7 @@ pub async fn a_write_is_stored_whole(factory: &impl ProjectionFactory) {
     let due = open.projection().due(P0, NEVER, 10).await.unwrap();
     let due: Vec<_> = due.into_iter().map(|it| it.entry).collect();
     assert_eq!(due, writer.world.agenda(user(0)).collect::<Vec<_>>());
-    let history = open.projection().history(P0, user(0), Some(id)).await.unwrap();
+    let history = open.projection().history(P0, user(0), HistoryQuery::about(id)).await.unwrap();
     assert_eq!(history, [record(Stream::Events, 1)]);
 }
 
@@ -199,7 +203,7 @@ async fn everything(projection: &dyn Projection) -> impl PartialEq + std::fmt::D
     (
         projection.view(P0, &names).await.unwrap(),
         projection.items(P0, user(0), QUERY).await.unwrap(),
-        projection.history(P0, user(0), None).await.unwrap(),
+        projection.history(P0, user(0), HistoryQuery::default()).await.unwrap(),
         projection.due(P0, NEVER, 100).await.unwrap(),
     )
 }

@@ -11,8 +11,8 @@
 use std::time::Duration;
 
 use campanile_core::port::{
-    DueEntry, ItemOrder, ItemQuery, Items, Piece, PieceKey, PieceWrite, Projection, RecordRef,
-    Stream, Write,
+    DueEntry, HistoryQuery, ItemOrder, ItemQuery, Items, Piece, PieceKey, PieceWrite, Projection,
+    RecordRef, Stream, Write,
 };
 use campanile_core::{AgendaChange, AgendaEntry, Due, Offset, Partition, Timestamp, UserRef};
 
@@ -159,6 +159,14 @@ pub async fn history_is_in_log_order(factory: &impl ProjectionFactory) {
     assert_eq!(of(Some(item(user(0), "b"))).await, [vec![2], vec![]]);
     assert_eq!(of(Some(item(user(0), "c"))).await, [vec![], vec![]]);
     assert_eq!(history(open.projection(), user(OTHER), None).await, [vec![4], vec![]]);
+    let all = HistoryQuery { from: Offset(1), limit: 3, ..HistoryQuery::default() };
+    let page = async |query| open.projection().history(P0, user(0), query).await.unwrap();
+    let (events, receipts) = (Stream::Events, Stream::Receipts);
+    assert_eq!(page(all).await, [1, 2, 3].map(|at| record(events, at)));
+    let later = HistoryQuery { stream: Some(receipts), ..all };
+    assert_eq!(page(later).await, [1, 2].map(|at| record(receipts, at)));
+    let about = HistoryQuery { of: Some(id), from: Offset(2), limit: 2, stream: None };
+    assert_eq!(page(about).await, [3, 5].map(|at| record(events, at)));
 }
 
 /// The offsets of each stream, in the order answered.
@@ -167,7 +175,10 @@ async fn history(
     whose: UserRef,
     of: Option<campanile_core::NotificationId>,
 ) -> [Vec<u64>; 2] {
-    let found = projection.history(P0, whose, of).await.unwrap();
+    let found = projection
+        .history(P0, whose, HistoryQuery { of, ..HistoryQuery::default() })
+        .await
+        .unwrap();
     Stream::ALL.map(|stream| {
         let own = found.iter().filter(|found: &&RecordRef| found.stream == stream);
         own.map(|found| found.offset.0).collect()

@@ -9,7 +9,7 @@
 )]
 
 use campanile_core::port::{
-    Applied, Claim, ItemOrder, ItemQuery, Piece, Projection, RecordRef, Stream, Write,
+    Applied, Claim, HistoryQuery, ItemOrder, ItemQuery, Piece, Projection, RecordRef, Stream, Write,
 };
 use campanile_core::{NotificationId, Offset, Recorded, Timestamp, UserRef};
 use proptest::collection::vec;
@@ -205,7 +205,8 @@ async fn compare_history(
     user: UserRef,
     of: Option<NotificationId>,
 ) {
-    let found = projection.history(P0, user, of).await.unwrap();
+    let found =
+        projection.history(P0, user, HistoryQuery { of, ..HistoryQuery::default() }).await.unwrap();
     let found_in = |stream| {
         let own = found.iter().filter(move |record: &&RecordRef| record.stream == stream);
         own.copied().collect::<Vec<_>>()

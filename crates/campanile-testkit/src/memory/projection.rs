@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use campanile_core::port::{
-    AgendaWrite, Applied, ChangeFeed, Claim, DueEntry, Epoch, ItemOrder, ItemQuery, Items, Piece,
-    PieceKey, Projection, ProjectionError, RecordRef, Stream, Views, Write,
+    AgendaWrite, Applied, ChangeFeed, Claim, DueEntry, Epoch, HistoryQuery, ItemOrder, ItemQuery,
+    Items, Piece, PieceKey, Projection, ProjectionError, RecordRef, Stream, Views, Write,
 };
 use campanile_core::{
     AgendaChange, AgendaEntry, AppId, Item, LogIdentity, NotificationId, Offset, Partition,
@@ -211,12 +211,20 @@ impl Projection for MemoryProjection {
         &self,
         partition: Partition,
         user: UserRef,
-        of: Option<NotificationId>,
+        query: HistoryQuery,
     ) -> Result<Vec<RecordRef>, ProjectionError> {
         let state = self.lock();
         let records = state.built(partition)?.history.get(&user).into_iter().flatten();
-        let wanted = records.filter(|(item, _)| of.is_none() || *item == of);
-        Ok(wanted.map(|(_, record)| *record).collect())
+        let HistoryQuery { of, stream, from, limit } = query;
+        let is_wanted = |(item, record): &&(Option<NotificationId>, RecordRef)| {
+            (of.is_none() || *item == of)
+                && stream.is_none_or(|stream| record.stream == stream)
+                && record.offset >= from
+        };
+        let mut wanted: Vec<_> = records.filter(is_wanted).map(|(_, record)| *record).collect();
+        wanted.sort_unstable();
+        wanted.truncate(limit);
+        Ok(wanted)
     }
 
     async fn due(

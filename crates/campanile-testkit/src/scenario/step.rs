@@ -25,7 +25,7 @@ enum What {
     Posted(Post),
     Changed { item: &'static str, seeing: Option<u32>, change: Change, on: Option<Device> },
     Deleted { item: &'static str, on: Option<Device> },
-    Recalled { item: &'static str },
+    Recalled { item: &'static str, seeing: Option<u32> },
     Registered { device: Device, number: u8, lease: Duration, renews: bool },
     Retired { device: Device, number: Option<u8>, reason: RetireReason },
     Expired { item: &'static str, revision: u32 },
@@ -43,6 +43,7 @@ enum Change {
 struct Post {
     item: &'static str,
     key: Option<&'static str>,
+    campaign: Option<&'static str>,
     says: &'static str,
     platforms: PlatformMask,
     life: Duration,
@@ -59,6 +60,7 @@ pub fn posted(item: &'static str) -> Step {
     step(What::Posted(Post {
         item,
         key: None,
+        campaign: None,
         says: item,
         platforms: PlatformMask::ALL,
         life: Limits::DEFAULT_LIFE,
@@ -115,7 +117,7 @@ pub fn deleted(item: &'static str) -> Step {
 /// The producer took the item back.
 #[must_use]
 pub fn recalled(item: &'static str) -> Step {
-    step(What::Recalled { item })
+    step(What::Recalled { item, seeing: None })
 }
 
 /// The device registered; its registration number is 1.
@@ -182,15 +184,17 @@ impl Step {
         self
     }
 
-    /// The user saw this revision.
+    /// It is about this revision.
     ///
     /// # Panics
-    /// If it is not a change of state.
+    /// If it is neither a change of state nor a recall.
     #[must_use]
     pub fn seeing(mut self, revision: u32) -> Self {
         match &mut self.what {
-            What::Changed { seeing, .. } => *seeing = Some(revision),
-            other => unreachable!("{other:?} is not a change of state"),
+            What::Changed { seeing, .. } | What::Recalled { seeing, .. } => {
+                *seeing = Some(revision);
+            }
+            other => unreachable!("{other:?} is about no revision"),
         }
         self
     }
@@ -241,6 +245,12 @@ impl Step {
         self.post(|post| post.key = Some(key))
     }
 
+    /// It belongs to this campaign.
+    #[must_use]
+    pub fn of_campaign(self, name: &'static str) -> Self {
+        self.post(|post| post.campaign = Some(name))
+    }
+
     /// The title is this.
     #[must_use]
     pub fn saying(self, text: &'static str) -> Self {
@@ -281,7 +291,9 @@ impl Step {
         match &self.what {
             What::Plain(event) => event.clone(),
             What::Posted(post) => Event::NotificationPosted(post.posted(whose, now)),
-            What::Recalled { item: name } => Event::NotificationRecalled { id: item(whose, name) },
+            What::Recalled { item: name, seeing } => {
+                Event::NotificationRecalled { id: item(whose, name), revision: *seeing }
+            }
             What::Changed { item: name, seeing, change, on } => {
                 let (read, action) = match change {
                     Change::Read(read) => (Some(*read), None),
@@ -334,6 +346,7 @@ impl Post {
             request: self.key.map(stamp),
             app_notification_id: Some(self.item.into()),
             group: None,
+            campaign: self.campaign.map(Into::into),
             content: Arc::new(Content { visual: Some(visual), raw }),
             platforms: self.platforms,
             priority: Priority::High,

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use campanile_core::port::{EventLog, Progress, Projection, StartAt, Stream};
+use campanile_core::port::{EventLog, HistoryQuery, Progress, Projection, StartAt, Stream};
 use campanile_core::{Due, Offset, Partition, Platform, Timestamp};
 use campanile_engine::tasks::{self, Task, sleep};
 
@@ -330,7 +330,10 @@ impl Director {
         let mut folded = 0;
         for user in (0..self.ground.setup.users).map(|user| self.clients.user_ref(user)) {
             if logs.events.identity().partition_of(user) == partition {
-                let history = projection.history(partition, user, None).await.unwrap_or_default();
+                let history = projection
+                    .history(partition, user, HistoryQuery::default())
+                    .await
+                    .unwrap_or_default();
                 folded += history.iter().filter(|it| it.stream == Stream::Receipts).count();
             }
         }

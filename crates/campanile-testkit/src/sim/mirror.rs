@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use campanile_core::port::{
-    EventLog, ItemOrder, ItemQuery, Piece, PieceKey, Projection, RecordRef, Stream,
+    EventLog, HistoryQuery, ItemOrder, ItemQuery, Piece, PieceKey, Projection, RecordRef, Stream,
 };
-use campanile_core::{AgendaEntry, Offset, Partition, Recorded, Timestamp, UserRef};
+use campanile_core::{AgendaEntry, Offset, Partition, Recorded, Timestamp, UserRef, found_under};
 
 use super::past::{Past, open};
 use super::roles::Ground;
@@ -33,7 +33,9 @@ impl Folded {
         self.world.forget(recorded.time);
         self.world.apply(recorded);
         (self.next, self.time) = (recorded.position.offset.next(), recorded.time);
-        self.users.entry(recorded.fact.user).or_default().push(recorded.position.offset);
+        for (user, _) in found_under(recorded) {
+            self.users.entry(user).or_default().push(recorded.position.offset);
+        }
     }
 
     /// Until when a projection must keep a piece.
@@ -89,7 +91,8 @@ async fn compare(ground: &Ground, partition: Partition, folded: &Folded) -> Opti
         if let Some(item) = items.iter().find(|it| folded.world.item(*user, it.id).is_none()) {
             return Some(format!("{item:?} came from nowhere, at {}", folded.time));
         }
-        let history = ground.projection.history(partition, *user, None).await.ok()?;
+        let history =
+            ground.projection.history(partition, *user, HistoryQuery::default()).await.ok()?;
         let history = history.into_iter().filter(|it| it.stream == Stream::Events);
         let history: Vec<_> = history.map(|RecordRef { offset, .. }| offset).collect();
         if history != *events {

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use campanile_core::port::{
-    Applied, ChangeFeed, Claim, DueEntry, ItemQuery, Items, PieceKey, Projection, ProjectionError,
-    RecordRef, Stream, Views, Write,
+    Applied, ChangeFeed, Claim, DueEntry, HistoryQuery, ItemQuery, Items, PieceKey, Projection,
+    ProjectionError, RecordRef, Stream, Views, Write,
 };
-use campanile_core::{NotificationId, Partition, Timestamp, UserRef};
+use campanile_core::{Partition, Timestamp, UserRef};
 
 use super::faults::Fault;
 use super::fuse::Fuse;
@@ -101,10 +101,10 @@ impl Projection for SimProjection {
         &self,
         partition: Partition,
         user: UserRef,
-        of: Option<NotificationId>,
+        query: HistoryQuery,
     ) -> Result<Vec<RecordRef>, ProjectionError> {
         self.reach().await?;
-        self.inner.history(partition, user, of).await
+        self.inner.history(partition, user, query).await
     }
 
     async fn due(

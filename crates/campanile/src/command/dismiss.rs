@@ -15,8 +15,14 @@ pub(crate) struct Args {
     #[command(flatten)]
     whom: Whom,
     /// The notifications, 1 to 500.
-    #[arg(required = true, value_name = "NOTIFICATION")]
+    #[arg(required_unless_present = "all", conflicts_with = "all", value_name = "NOTIFICATION")]
     ids: Vec<String>,
+    /// Everything the user was told until now.
+    #[arg(long, conflicts_with_all = ["read", "action"])]
+    all: bool,
+    /// With --all: until then, by a cursor of a sync or a watch.
+    #[arg(long, requires = "all", value_name = "CURSOR")]
+    cursor: Option<String>,
     /// Marks them read; without --action nothing else.
     #[arg(long)]
     read: bool,
@@ -53,6 +59,11 @@ impl fmt::Display for Recorded {
 /// # Errors
 /// [`Failure`] if one of them was not recorded; the others were.
 pub(crate) fn run(args: Args, client: &Client) -> Result<(), Failure> {
+    if args.all {
+        return client.run(|client, format| async move {
+            Ok(format.write(&dismiss_all(args, &client).await?)?)
+        });
+    }
     client.run(|client, format| async move {
         let ids = args.ids.clone();
         let asked = ids.len();
@@ -76,6 +87,36 @@ pub(crate) fn run(args: Args, client: &Client) -> Result<(), Failure> {
             }
         }
     })
+}
+
+/// That everything is dismissed.
+#[derive(Debug, Serialize)]
+struct AllDismissed {
+    /// What was told before is dismissed.
+    cursor: String,
+}
+
+impl fmt::Display for AllDismissed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("everything until now")
+    }
+}
+
+async fn dismiss_all(args: Args, client: &campanile_api::Client) -> Result<AllDismissed, Failure> {
+    let (app, target) = args.whom.into_wire();
+    let cursor = match args.cursor {
+        Some(cursor) => cursor,
+        None => {
+            // A watch without a cursor begins now, and says where that is.
+            let (app, target, cursor) = (app.clone(), target.clone(), String::new());
+            let mut watch = client.watch(v1::WatchRequest { app, target, cursor }).await?;
+            let first = watch.message().await.map_err(campanile_api::ClientError::from)?;
+            first.map(|first| first.cursor).unwrap_or_default()
+        }
+    };
+    let request = v1::DismissAllRequest { app, target, cursor: cursor.clone() };
+    client.dismiss_all(request).await?;
+    Ok(AllDismissed { cursor })
 }
 
 fn request(args: Args) -> v1::UpdateStateRequest {

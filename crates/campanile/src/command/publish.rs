@@ -40,6 +40,9 @@ pub(crate) struct Args {
     /// A label for grouping.
     #[arg(long)]
     group: Option<String>,
+    /// What it can be recalled by, together with others.
+    #[arg(long, value_name = "NAME")]
+    campaign: Option<String>,
     /// How urgent it is.
     #[arg(long, value_enum, default_value_t)]
     priority: Priority,
@@ -100,6 +103,7 @@ fn request(args: Args) -> v1::PublishRequest {
         idempotency_key: args.idempotency_key,
         app_notification_id: args.app_notification_id,
         group: args.group,
+        campaign: args.campaign,
         content: Some(content),
         platforms: Vec::new(),
         priority: priority.into(),

@@ -24,4 +24,5 @@ mod platforms;
 mod process;
 mod ring;
 mod suppress;
+mod sweeps;
 mod tower;

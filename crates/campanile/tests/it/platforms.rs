@@ -134,6 +134,43 @@ async fn one_publish_rings_on_both_and_a_dismissal_on_one_clears_the_other() {
     assert!(server.terminate().await.success());
 }
 
+/// A score that changes: the same name is the same notification, on every screen.
+#[tokio::test]
+async fn a_revision_takes_the_place_of_what_is_shown() {
+    let both = Both::new();
+    let (server, client) = both.serve().await;
+    register(&client, "alice", PHONE).await.unwrap();
+    register_fcm(&client, tablet()).await.unwrap();
+    let scores = ["1 : 0", "1 : 1", "2 : 1"];
+    let mut ids = Vec::new();
+    for score in scores {
+        let name = Some("match-7".to_owned());
+        let goal =
+            v1::Notification { app_notification_id: name, ..notification("alice", score, None) };
+        let id = publish(&client, goal).await.unwrap().notification_id;
+        both.tower
+            .wait_until(score, |world| {
+                let shown = world.device(PHONE).unwrap().shown(&id);
+                shown.is_some_and(|shown| shown.push.title() == Some(score))
+            })
+            .await;
+        both.google(score, |world| {
+            let shown = world.device(TABLET).unwrap().shown(&id);
+            shown.is_some_and(|shown| shown.push.title() == Some(score))
+        })
+        .await;
+        ids.push(id);
+    }
+    ids.dedup();
+    assert_eq!(ids.len(), 1, "one notification");
+    let (phone, tablet) =
+        (both.tower.apns.device(PHONE).unwrap(), both.fcm.device(TABLET).unwrap());
+    assert_eq!((phone.screen().len(), tablet.tray().len()), (1, 1));
+    let replaced = (phone.screen()[&ids[0]].replaced, tablet.tray()[&ids[0]].replaced);
+    assert_eq!(replaced, (2, 2));
+    assert!(server.terminate().await.success());
+}
+
 #[tokio::test]
 async fn a_wrong_credential_holds_its_platform_only() {
     let both = Both::new();

@@ -2,7 +2,7 @@
 //! process starts again.
 
 use campanile_core::port::{
-    AgendaWrite, Applied, Epoch, ItemOrder, ItemQuery, PieceKey, RecordRef, Write,
+    AgendaWrite, Applied, Epoch, HistoryQuery, ItemOrder, ItemQuery, PieceKey, RecordRef, Write,
 };
 use campanile_core::{Offset, Recorded, Timestamp};
 use campanile_testkit::memory::MemoryProjection;
@@ -85,8 +85,12 @@ async fn compare(
         }
         let about = ITEMS.iter().map(|name| Some(item(user, name)));
         for of in about.chain([None]) {
-            let found = table.history(P0, user, of).await;
-            prop_assert_eq!(found, memory.history(P0, user, of).await);
+            let found =
+                table.history(P0, user, HistoryQuery { of, ..HistoryQuery::default() }).await;
+            prop_assert_eq!(
+                found,
+                memory.history(P0, user, HistoryQuery { of, ..HistoryQuery::default() }).await
+            );
         }
     }
     let never = Timestamp::from_millis(u64::MAX);

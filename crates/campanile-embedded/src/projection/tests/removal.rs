@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use campanile_core::port::{
-    Applied, Claim, ItemOrder, ItemQuery, Piece, PieceKey, PieceWrite, RecordRef, Write,
+    Applied, Claim, HistoryQuery, ItemOrder, ItemQuery, Piece, PieceKey, PieceWrite, RecordRef,
+    Write,
 };
 use campanile_core::{Item, NotificationId, Offset, Timestamp};
 use campanile_testkit::scenario::posted;
@@ -103,7 +104,7 @@ async fn history_of_dropped_records_is_hidden_and_then_gone() {
     let write = Write { history, ..step(claim, START) };
     put(&projection, write, &mut claim).await;
     floors.set(0, 60);
-    let found = projection.history(P0, user(0), None).await.unwrap();
+    let found = projection.history(P0, user(0), HistoryQuery::default()).await.unwrap();
     assert_eq!(found, (60..100).map(record).collect::<Vec<_>>());
     // With the floor back, the merge is all that can have removed them.
     {
@@ -113,7 +114,7 @@ async fn history_of_dropped_records_is_hidden_and_then_gone() {
         keyspace.major_compact().unwrap();
     }
     floors.set(0, 0);
-    let found = projection.history(P0, user(0), None).await.unwrap();
+    let found = projection.history(P0, user(0), HistoryQuery::default()).await.unwrap();
     assert_eq!(found, (60..100).map(record).collect::<Vec<_>>());
 }
 

@@ -69,6 +69,7 @@ impl Clients {
             idempotency_key: key,
             app_notification_id: name.map(Into::into),
             group: None,
+            campaign: None,
             content: Arc::new(Content { visual: Some(visual), raw: None }),
             platforms: PlatformMask::of(platforms),
             priority: Priority::High,
