@@ -7,7 +7,7 @@ use bytes::Bytes;
 use campanile_core::port::Stream;
 use campanile_core::{
     AgendaEntry, DeliveryId, Due, EndpointId, Event, Fact, NotificationId, Offset, Parked,
-    ParkedDelivery, Receipt, Settled,
+    ParkedDelivery, Receipt, Settled, Sweep, SweepStep,
 };
 use campanile_proto::codec::{
     DecodeError, decode_fact, decode_receipt, encode_fact, encode_receipt,
@@ -44,12 +44,27 @@ fn event(event: &Event, new: &dyn Fn(Offset) -> Offset) -> Option<Event> {
             let due = Due::Retry(delivery(*parked, new));
             Some(Event::CameDue(AgendaEntry { at: *at, due }))
         }
-        Event::CameDue(AgendaEntry { due: Due::Expire { .. } | Due::Lapse { .. }, .. })
+        // A cursor is between records of all users, who are apart now: one that is not carried out
+        // means nothing any more, rather than too much.
+        Event::AllDismissed { origin, .. } => {
+            Some(Event::AllDismissed { up_to: Offset(0), origin: *origin })
+        }
+        // What is under way begins again: of items that have their event nothing is left to do.
+        Event::SweepAdvanced(SweepStep { at, sweep, next }) => {
+            let sweep = Sweep { event: new(sweep.event), from: Offset(0) };
+            let next = next.map(|_| Offset(0));
+            Some(Event::SweepAdvanced(SweepStep { at: *at, sweep, next }))
+        }
+        Event::CameDue(AgendaEntry {
+            due: Due::Expire { .. } | Due::Lapse { .. } | Due::Sweep(_),
+            ..
+        })
         | Event::EndpointRegistered { .. }
         | Event::EndpointRenewed { .. }
         | Event::EndpointRetired { .. }
         | Event::NotificationPosted(_)
         | Event::NotificationRecalled { .. }
+        | Event::CampaignRecalled { .. }
         | Event::StateChanged(_)
         | Event::NotificationDeleted { .. } => None,
     }
@@ -131,7 +146,7 @@ mod tests {
             })
         };
         assert_eq!(moved(event(5)), Some(event(15)));
-        assert_eq!(moved(Event::NotificationRecalled { id: ITEM }), None);
+        assert_eq!(moved(Event::NotificationRecalled { id: ITEM, revision: None }), None);
     }
 
     #[test]

@@ -41,8 +41,8 @@ impl Scheduler {
     ) -> Result<Offset, String> {
         let begun = self.open(partition, &[sweep.event]).await?.pop();
         let found = match &begun {
-            Some(Recorded { fact: Fact { event: Event::CampaignRecalled { .. }, .. }, .. }) => {
-                self.of_campaign(partition, due.user, sweep, folded, begun.as_ref()).await?
+            Some(begun) if matches!(begun.fact.event, Event::CampaignRecalled { .. }) => {
+                self.of_campaign(partition, sweep, folded, begun).await?
             }
             Some(begun) => self.of_user(partition, sweep, folded, begun).await?,
             // The log has it no more: what it meant ended before.
@@ -68,11 +68,14 @@ impl Scheduler {
     async fn of_campaign(
         &self,
         partition: Partition,
-        campaign: UserRef,
         sweep: Sweep,
         folded: Offset,
-        begun: Option<&Recorded>,
+        begun: &Recorded,
     ) -> Result<Found, String> {
+        let Event::CampaignRecalled { campaign } = &begun.fact.event else {
+            return Ok(Found::default());
+        };
+        let campaign = UserRef::of_campaign(&begun.fact.app, campaign, partition);
         let projection = &self.parts.projection;
         let (stream, from) = (Some(Stream::Events), sweep.from);
         let query = HistoryQuery { stream, from, limit: STEP, ..HistoryQuery::default() };
@@ -89,7 +92,7 @@ impl Scheduler {
         check(views.checkpoint, sweep, folded)?;
         let mut events = Vec::new();
         for (key, piece) in keys.iter().zip(views.pieces) {
-            let (Some(Piece::Item(item)), Some(begun)) = (piece, begun) else { continue };
+            let Some(Piece::Item(item)) = piece else { continue };
             let event = swept(&begun.fact.event, sweep.event, &item);
             events.extend(event.map(|event| (key.user(), event)));
         }
