@@ -26,6 +26,7 @@ mod tower;
 
 use std::time::{Duration, Instant};
 
+use campanile_api::Client;
 use campanile_simulate::apns::{Fault, When};
 
 use self::engine::{Engine, own_cpu};
@@ -76,11 +77,8 @@ async fn run() {
         line("push client alone", alone, None);
     }
     if wants("latency") {
-        let pushed = fan_out(&tower, &engine, &client).await;
-        let latency = tower.simulator.inject(Fault::delay(LATENCY, When::Always));
-        let slow = fan_out(&tower, &engine, &client).await;
-        tower.simulator.lift(latency);
-        line("fan-out at 50 ms latency", slow, Some((pushed, "fan-out without")));
+        let (slow, pushed) = at_latency(&tower, &engine, &client).await;
+        line("fan-out at 50 ms latency", slow, Some((pushed, "fan-out without, by turns")));
     }
     if wants("ingest") {
         let raw = baseline::raw_append(INGEST);
@@ -93,26 +91,59 @@ async fn run() {
     println!("idle engine: {:.2} % CPU, {rss} MiB", idle_cpu * 100.0);
 }
 
-/// Acknowledged pushes per second, from the first publish to the last acknowledgement.
-async fn fan_out(tower: &Tower, engine: &Engine, client: &campanile_api::Client) -> f64 {
-    let before = (engine.cpu(), own_cpu());
-    let pushed = rounds(async || {
-        let expected = tower.accepted() + (FANOUT * ENDPOINTS) as u64;
-        let started = Instant::now();
-        load::publish(client, "user", USERS, FANOUT).await;
-        tower.wait_for(expected).await;
-        (FANOUT * ENDPOINTS) as f64 / started.elapsed().as_secs_f64()
-    })
-    .await;
+/// Acknowledged pushes per second.
+async fn fan_out(tower: &Tower, engine: &Engine, client: &Client) -> f64 {
+    let cost = Cost::from_now(engine);
+    let pushed = rounds(|| fan_out_once(tower, client)).await;
     engine.settled().await;
-    let pushes = (ROUNDS * FANOUT * ENDPOINTS) as f64;
-    let per_100k = |before, after| (after - before) / pushes * 1e5;
-    println!(
-        "CPU s per 100,000 pushes: {:.2} engine, {:.2} simulator and generator",
-        per_100k(before.0, engine.cpu()),
-        per_100k(before.1, own_cpu()),
-    );
+    cost.show(engine, ROUNDS);
     pushed
+}
+
+/// The same with and without latency at the platform, by turns: an engine that has more behind it
+/// has more to merge, and would make the later figure the worse one.
+async fn at_latency(tower: &Tower, engine: &Engine, client: &Client) -> (f64, f64) {
+    let (mut with, mut without) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        let cost = Cost::from_now(engine);
+        without.push(fan_out_once(tower, client).await);
+        engine.settled().await;
+        cost.show(engine, 1);
+        let latency = tower.simulator.inject(Fault::delay(LATENCY, When::Always));
+        let cost = Cost::from_now(engine);
+        with.push(fan_out_once(tower, client).await);
+        engine.settled().await;
+        cost.show(engine, 1);
+        tower.simulator.lift(latency);
+    }
+    (median(with), median(without))
+}
+
+/// One round, from the first publish to the last acknowledgement.
+async fn fan_out_once(tower: &Tower, client: &Client) -> f64 {
+    let expected = tower.accepted() + (FANOUT * ENDPOINTS) as u64;
+    let started = Instant::now();
+    load::publish(client, "user", USERS, FANOUT).await;
+    tower.wait_for(expected).await;
+    (FANOUT * ENDPOINTS) as f64 / started.elapsed().as_secs_f64()
+}
+
+/// CPU time spent since a moment, by engine and generator.
+struct Cost(f64, f64);
+
+impl Cost {
+    fn from_now(engine: &Engine) -> Self {
+        Self(engine.cpu(), own_cpu())
+    }
+
+    fn show(self, engine: &Engine, rounds: usize) {
+        let per_100k = |spent: f64| spent / ((rounds * FANOUT * ENDPOINTS) as f64) * 1e5;
+        println!(
+            "CPU s per 100,000 pushes: {:.2} engine, {:.2} simulator and generator",
+            per_100k(engine.cpu() - self.0),
+            per_100k(own_cpu() - self.1),
+        );
+    }
 }
 
 /// The median of what `round` measures.
@@ -121,8 +152,12 @@ async fn rounds(mut round: impl AsyncFnMut() -> f64) -> f64 {
     for _ in 0..ROUNDS {
         figures.push(round().await);
     }
+    median(figures)
+}
+
+fn median(mut figures: Vec<f64>) -> f64 {
     figures.sort_by(f64::total_cmp);
-    figures.get(ROUNDS / 2).copied().expect("at least one round")
+    figures.get(figures.len() / 2).copied().expect("at least one round")
 }
 
 fn line(what: &str, figure: f64, baseline: Option<(f64, &str)>) {
