@@ -5,6 +5,7 @@
 //! `config`, and `token` where there is one to be made. They share the pool.
 
 pub mod apns;
+mod attempt;
 pub mod fcm;
 mod pool;
 mod retry_after;

@@ -16,7 +16,8 @@ use super::config::{ApnsConfig, ApnsRoute};
 use super::request::{Envelope, request};
 use super::response::read;
 use super::token::{ProviderToken, SHORTEST_USE};
-use crate::pool::{Exchange, Lost, Pool, PoolConfig, PoolCounters, Room, TargetError};
+use crate::attempt::{UNSENT, unsendable};
+use crate::pool::{Exchange, Pool, PoolConfig, PoolCounters, Room, TargetError};
 
 /// An unusable [`ApnsConfig`].
 #[derive(Debug, thiserror::Error)]
@@ -151,7 +152,7 @@ impl Line {
     /// Hands the request for `push` over; or tells what came of it already.
     fn begin(&self, room: &Room, push: &Push) -> Result<Sent, Outcome> {
         if !self.leads_to(&push.address) {
-            return Err(rejected("the address belongs to another route".to_owned()));
+            return Err(unsendable("the address belongs to another route"));
         }
         let newest = self.token.header().map_err(|error| {
             let (hold, reason) = (HoldReason::Credential, error.to_string());
@@ -159,15 +160,15 @@ impl Line {
         })?;
         let authorization = room.authorization(newest, self.clock.tick(), SHORTEST_USE);
         let request = request(push, &self.envelope, authorization.clone());
-        let (request, payload) = request.map_err(|error| rejected(error.to_string()))?;
-        let exchange = room.begin(request, payload).map_err(lost)?;
+        let (request, payload) = request.map_err(unsendable)?;
+        let exchange = room.begin(request, payload)?;
         Ok(Sent { exchange, authorization })
     }
 
     async fn finish(&self, room: &Room, sent: Sent) -> Outcome {
         let answer = match room.complete(sent.exchange).await {
             Ok(answer) => answer,
-            Err(error) => return lost(error),
+            Err(lost) => return lost.into(),
         };
         let reading = read(&answer, self.clock.now());
         if reading.close_connection {
@@ -185,20 +186,6 @@ struct Sent {
     exchange: Exchange,
     /// What it was sent with.
     authorization: HeaderValue,
-}
-
-fn lost(error: Lost) -> Outcome {
-    match error {
-        Lost::Unprocessed(reason) => Outcome::Unprocessed { reason },
-        Lost::Indefinite(reason) => Outcome::Indefinite { reason },
-    }
-}
-
-/// The status of what was never sent.
-const UNSENT: u16 = 0;
-
-fn rejected(reason: String) -> Outcome {
-    Outcome::Rejected { status: UNSENT, reason }
 }
 
 #[async_trait]

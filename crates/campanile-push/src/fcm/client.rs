@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::future::{Future, ready};
+use std::pin::Pin;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -14,7 +16,8 @@ use super::config::{FcmConfig, FcmRoute};
 use super::request::{Envelope, request};
 use super::response::read;
 use super::token::{AccessToken, SignInError};
-use crate::pool::{Lost, Pool, PoolConfig, PoolCounters, Room, Target, TargetError};
+use crate::attempt::unsendable;
+use crate::pool::{Exchange, Pool, PoolConfig, PoolCounters, Room, Target, TargetError};
 
 /// An unusable [`FcmConfig`].
 #[derive(Debug, thiserror::Error)]
@@ -155,19 +158,20 @@ impl Line {
         matches!(address, Address::Fcm { project, .. } if *project == self.route.credential)
     }
 
-    async fn attempt(&self, room: &Room, bearer: &HeaderValue, push: &Push) -> Outcome {
+    /// Hands the request for `push` over; or tells what came of it already.
+    fn begin(&self, room: &Room, bearer: &HeaderValue, push: &Push) -> Result<Exchange, Outcome> {
         if !self.leads_to(&push.address) {
-            return rejected("the address belongs to another route".to_owned());
+            return Err(unsendable("the address belongs to another route"));
         }
         let request = request(push, &self.envelope, bearer.clone(), self.clock.now());
-        let (request, body) = match request {
-            Ok(request) => request,
-            Err(error) => return rejected(error.to_string()),
-        };
-        let answer = match room.send(request, body).await {
+        let (request, body) = request.map_err(unsendable)?;
+        Ok(room.begin(request, body)?)
+    }
+
+    async fn finish(&self, room: &Room, bearer: &HeaderValue, sent: Exchange) -> Outcome {
+        let answer = match room.complete(sent).await {
             Ok(answer) => answer,
-            Err(Lost::Unprocessed(reason)) => return Outcome::Unprocessed { reason },
-            Err(Lost::Indefinite(reason)) => return Outcome::Indefinite { reason },
+            Err(lost) => return lost.into(),
         };
         match read(&answer, self.clock.now()) {
             Outcome::CredentialStale { reason } if self.token.refused(bearer) => {
@@ -181,13 +185,6 @@ impl Line {
             outcome => outcome,
         }
     }
-}
-
-/// The status of what was never sent.
-const UNSENT: u16 = 0;
-
-fn rejected(reason: String) -> Outcome {
-    Outcome::Rejected { status: UNSENT, reason }
 }
 
 #[async_trait]
@@ -210,10 +207,18 @@ struct FcmSlot {
     line: Arc<Line>,
 }
 
-#[async_trait]
 impl Slot for FcmSlot {
-    async fn send(self: Box<Self>, push: Push) -> Outcome {
-        self.line.attempt(&self.room, &self.bearer, &push).await
+    /// As with APNs, what waits for the answer is small.
+    fn send<'a>(self: Box<Self>, push: Push) -> Pin<Box<dyn Future<Output = Outcome> + Send + 'a>>
+    where
+        Self: 'a,
+    {
+        match self.line.begin(&self.room, &self.bearer, &push) {
+            Ok(sent) => {
+                Box::pin(async move { self.line.finish(&self.room, &self.bearer, sent).await })
+            }
+            Err(outcome) => Box::pin(ready(outcome)),
+        }
     }
 }
 
