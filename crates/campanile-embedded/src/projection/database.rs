@@ -24,7 +24,7 @@ const FORMAT: &[u8; 8] = b"CAMPPRJ1";
 /// merges (fjall 3.1 sends itself the message that it leaves to the other).
 const WORKERS: usize = 1;
 /// How large the table's memory grows before it goes to a file.
-const MEMTABLE_BYTES: u64 = 16 << 20;
+const MEMTABLE_BYTES: u64 = 8 << 20;
 /// How long the journal may grow.
 const JOURNAL_BYTES: u64 = 64 << 20;
 

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use campanile_api::Client;
 use tempfile::TempDir;
 
+use super::load;
 use super::tower::{APP, KEY, TEAM, TOPIC, Tower};
 
 /// Clock ticks per second of `/proc/<pid>/stat` (`USER_HZ`, 100 on every Linux there is).
@@ -18,7 +19,7 @@ const TICKS: f64 = 100.0;
 pub(crate) struct Engine {
     process: Child,
     address: String,
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 impl Engine {
@@ -41,22 +42,21 @@ impl Engine {
             tower.simulator.addr(),
         );
         fs::write(path("campanile.toml"), config).expect("a configuration");
-        let mut process = Command::new(env!("CARGO_BIN_EXE_campanile"))
-            .args(["serve", "--config", &path("campanile.toml")])
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the binary");
-        let stderr = process.stderr.take().expect("its talk");
-        #[expect(clippy::disallowed_methods, reason = "shows what the engine says")]
-        std::thread::spawn(move || {
-            BufReader::new(stderr).lines().map_while(Result::ok).for_each(|line| {
-                println!("    {line}");
-            });
-        });
         let address = format!("http://127.0.0.1:{port}");
-        let engine = Self { process, address, _directory: directory };
+        let engine = Self { process: spawn(&directory), address, directory };
         engine.client().await;
         engine
+    }
+
+    /// Ends it with no warning, and starts it again on what it left; answers how long it takes
+    /// until a request is answered.
+    pub(crate) async fn kill_and_start(&mut self) -> Duration {
+        self.process.kill().expect("it runs");
+        self.process.wait().expect("its end");
+        let started = Instant::now();
+        self.process = spawn(&self.directory);
+        load::first_request(&self.client().await).await;
+        started.elapsed()
     }
 
     /// A client, as soon as the engine answers.
@@ -66,7 +66,7 @@ impl Engine {
             match Client::connect(&self.address).await {
                 Ok(client) => return client,
                 Err(error) if Instant::now() > limit => panic!("the engine is not up: {error}"),
-                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+                Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
             }
         }
     }
@@ -111,6 +111,23 @@ fn ticks(process: &str) -> f64 {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).expect("its times");
     let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
     fields.skip(11).take(2).filter_map(|field| field.parse::<f64>().ok()).sum()
+}
+
+fn spawn(directory: &TempDir) -> Child {
+    let mut process = Command::new(env!("CARGO_BIN_EXE_campanile"))
+        .args(["serve", "--config"])
+        .arg(directory.path().join("campanile.toml"))
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary");
+    let stderr = process.stderr.take().expect("its talk");
+    #[expect(clippy::disallowed_methods, reason = "shows what the engine says")]
+    std::thread::spawn(move || {
+        BufReader::new(stderr).lines().map_while(Result::ok).for_each(|line| {
+            println!("    {line}");
+        });
+    });
+    process
 }
 
 impl Drop for Engine {

@@ -52,6 +52,17 @@ pub(crate) async fn publish(client: &Client, name: &str, users: usize, count: us
     durable as f64 / started.elapsed().as_secs_f64()
 }
 
+/// Asks for an inbox: the projection has to be there for it, not only the listener.
+pub(crate) async fn first_request(client: &Client) {
+    let request = v1::ListNotificationsRequest {
+        app: APP.to_owned(),
+        target: Some(target("user-0".to_owned())),
+        page_size: Some(1),
+        ..Default::default()
+    };
+    client.list_notifications(request).await.expect("an inbox");
+}
+
 async fn one_stream(
     client: &Client,
     name: &str,
@@ -85,10 +96,12 @@ fn notification(name: &str, user: usize) -> v1::Notification {
         ..v1::Visual::default()
     };
     v1::Notification {
-        target: Some(v1::Target {
-            target: Some(v1::target::Target::UserId(format!("{name}-{user}"))),
-        }),
+        target: Some(target(format!("{name}-{user}"))),
         content: Some(v1::Content { visual: Some(visual), raw: None }),
         ..v1::Notification::default()
     }
+}
+
+fn target(user: String) -> v1::Target {
+    v1::Target { target: Some(v1::target::Target::UserId(user)) }
 }

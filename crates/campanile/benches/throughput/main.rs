@@ -9,6 +9,7 @@
 //! - fan-out to five endpoints per user, receipts written, beside the push client alone against
 //!   the same simulator;
 //! - the same with 50 ms of latency at the platform;
+//! - how soon the engine answers again when it is killed in the middle of that;
 //! - CPU and memory of the engine when nothing happens.
 #![allow(
     clippy::disallowed_methods,
@@ -42,6 +43,8 @@ const ENDPOINTS: usize = 5;
 const INGEST: usize = 400_000;
 /// What the platform takes to answer in the round with latency.
 const LATENCY: Duration = Duration::from_millis(50);
+/// How often the engine is killed.
+const KILLS: usize = 5;
 /// Notifications of one fan-out round.
 const FANOUT: usize = 40_000;
 
@@ -57,7 +60,7 @@ fn main() {
     runtime.block_on(run());
 }
 
-/// Whether a part is asked for: by name (`ingest`, `fan-out`, `latency`), or all without a name.
+/// Whether a part is asked for: by name (`ingest`, `fan-out`, `latency`, `restart`), or all without a name.
 fn wants(part: &str) -> bool {
     let names = std::env::args().skip(1).filter(|argument| !argument.starts_with('-'));
     let names: Vec<_> = names.collect();
@@ -66,8 +69,8 @@ fn wants(part: &str) -> bool {
 
 async fn run() {
     let tower = Tower::start();
-    let engine = Engine::start(&tower).await;
-    let client = engine.client().await;
+    let mut engine = Engine::start(&tower).await;
+    let mut client = engine.client().await;
     load::register(&client, &tower, USERS, ENDPOINTS).await;
     println!("{:<44} {:>12} {:>8}  of", "", "per second", "ratio");
     if wants("fan-out") {
@@ -86,6 +89,15 @@ async fn run() {
         line("durable ingest, notifications", ingest, Some((raw, "raw write and sync")));
         line("raw write and sync, same bytes and batches", raw, None);
     }
+    if wants("restart") {
+        let mut took = Vec::new();
+        for _ in 0..KILLS {
+            took.push(restart(&tower, &mut engine).await.as_millis());
+        }
+        println!("answers again after kill -9 under load, in ms: {took:?}");
+        client = engine.client().await;
+    }
+    drop(client);
     engine.settled().await;
     let (idle_cpu, rss) = engine.idle(Duration::from_secs(5)).await;
     println!("idle engine: {:.2} % CPU, {rss} MiB", idle_cpu * 100.0);
@@ -117,6 +129,16 @@ async fn at_latency(tower: &Tower, engine: &Engine, client: &Client) -> (f64, f6
         tower.simulator.lift(latency);
     }
     (median(with), median(without))
+}
+
+/// Kills the engine in the middle of ingest and fan-out.
+async fn restart(tower: &Tower, engine: &mut Engine) -> Duration {
+    let client = engine.client().await;
+    let enough = tower.accepted() + (FANOUT * ENDPOINTS / 2) as u64;
+    load::publish(&client, "stranger", 100_000, INGEST / 4).await;
+    load::publish(&client, "user", USERS, FANOUT).await;
+    tower.wait_for(enough).await;
+    engine.kill_and_start().await
 }
 
 /// One round, from the first publish to the last acknowledgement.
