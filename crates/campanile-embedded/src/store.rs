@@ -132,6 +132,7 @@ impl Store {
         let lock = Arc::new(directory::lock(dir)?);
         let identity = identity(dir, disk.as_ref(), options)?;
         let clock = options.clock.clone();
+        let begun = clock.tick();
         let (log, found) = Log::open(
             log_dir(dir),
             disk.clone(),
@@ -140,10 +141,14 @@ impl Store {
             options.log(),
             Some(lock.clone()),
         )?;
-        let (groups, progress_lost) = Groups::open(dir, disk, identity, clock, options.drain)?;
+        let log_open = clock.tick();
+        let (groups, progress_lost) =
+            Groups::open(dir, disk, identity, clock.clone(), options.drain)?;
         let (floors, cache) = (log.core.floors.clone(), options.projection_cache_bytes);
         let (projection, projection_damaged) =
             EmbeddedProjection::open(&dir.join("projection"), identity, floors, cache, Some(lock))?;
+        let (log_took, projection_took) = (log_open.since(begun), clock.tick().since(log_open));
+        tracing::info!(dir = %dir.display(), ?log_took, ?projection_took, "store opened");
         let LogReport { torn, indexes_rebuilt } = found;
         let report = OpenReport { torn, indexes_rebuilt, progress_lost, projection_damaged };
         let (log, groups) = (Arc::new(log), Arc::new(groups));
