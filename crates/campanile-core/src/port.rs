@@ -5,6 +5,7 @@
 
 mod clock;
 mod log;
+mod namespace;
 mod projection;
 mod push;
 
@@ -13,6 +14,7 @@ pub use log::{
     AppendError, Batch, CommitError, EventLog, Flow, GroupEvent, GroupName, GroupReader, LogAdmin,
     NewRecord, Progress, ReadError, ReadLimit, Record, StartAt, Stream,
 };
+pub use namespace::{Begin, Digest, Held, Namespace, Namespaces, Sum};
 pub use projection::{
     AgendaWrite, Applied, ChangeFeed, Claim, DueEntry, Epoch, FeedEvent, HistoryQuery, ItemOrder,
     ItemQuery, Items, Piece, PieceKey, PieceWrite, Projection, ProjectionError, RecordRef, Views,

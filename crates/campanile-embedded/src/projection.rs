@@ -10,14 +10,17 @@ mod feed;
 mod fold;
 mod history_filter;
 mod keys;
+pub(crate) mod names;
+pub(crate) mod namespaces;
 mod read;
 mod step;
+mod sums;
 
 #[cfg(test)]
 mod tests;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockWriteGuard};
 
 use async_trait::async_trait;
 use campanile_core::port::{
@@ -46,12 +49,13 @@ pub struct EmbeddedProjection {
 }
 
 struct Shared {
-    dir: PathBuf,
     options: TableOptions,
     table: RwLock<Open>,
     /// Whether the table is a fold of another log; then it answers nothing.
     is_foreign: bool,
     partitions: Box<[Part]>,
+    /// Shared by whoever applies a step; taken alone to make another namespace serve.
+    writers: Arc<tokio::sync::RwLock<()>>,
     threads: Threads,
     _lock: Option<Arc<DirectoryLock>>,
 }
@@ -61,6 +65,9 @@ struct Open {
     table: Option<Table>,
     /// How often it was opened.
     times: u64,
+    dir: PathBuf,
+    /// Whether it serves under another name now.
+    is_given: bool,
 }
 
 /// One partition.
@@ -111,11 +118,16 @@ impl EmbeddedProjection {
         let threads = Threads::start("projection", THREADS);
         let threads = threads.map_err(OpenError::io("start threads for", dir))?;
         let shared = Shared {
-            dir: dir.to_owned(),
             options,
-            table: RwLock::new(Open { table: Some(table), times: 0 }),
+            table: RwLock::new(Open {
+                table: Some(table),
+                times: 0,
+                dir: dir.to_owned(),
+                is_given: false,
+            }),
             is_foreign,
             partitions: log.partitions().map(|_| Part::default()).collect(),
+            writers: Arc::default(),
             threads,
             _lock: lock,
         };
@@ -146,6 +158,10 @@ impl EmbeddedProjection {
 }
 
 impl Shared {
+    fn open(&self) -> RwLockWriteGuard<'_, Open> {
+        self.table.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn part(&self, partition: Partition) -> Result<&Part, ProjectionError> {
         let part = self.partitions.get(usize::from(partition.0));
         part.ok_or(ProjectionError::NotBuilt(partition))
@@ -169,10 +185,14 @@ impl Shared {
 
     /// A table takes no writes after one that failed. Another opening finds out what is there.
     fn open_again(&self) -> Result<(), ProjectionError> {
-        let mut open = self.table.write().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.open();
+        if open.is_given {
+            let reason = "this namespace serves under another name".into();
+            return Err(ProjectionError::Unavailable { reason });
+        }
         if open.table.as_ref().is_none_or(Table::is_broken) {
             open.table = None;
-            open.table = Some(Table::open(&self.dir, &self.options)?);
+            open.table = Some(Table::open(&open.dir, &self.options)?);
             open.times += 1;
             tracing::info!("the projection is open again");
         }
@@ -243,6 +263,7 @@ impl Projection for EmbeddedProjection {
         let mut users: Vec<UserRef> = write.pieces.iter().map(|it| it.key.user()).collect();
         users.sort_unstable();
         users.dedup();
+        let _others_may_write = self.shared.writers.read().await;
         self.call(move |shared| {
             let applied = shared.apply(&write)?;
             if applied == Applied::Applied && stream == Stream::Events {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use campanile_core::port::{Clock, Entropy, Stream};
+use campanile_core::port::{Clock, Entropy, Namespaces, Stream};
 use campanile_core::{Generation, LogIdentity};
 use tokio::sync::watch;
 
@@ -15,6 +15,8 @@ use crate::error::OpenError;
 use crate::group::Groups;
 use crate::log::{Log, LogOptions, LogReport, StreamLog, TornTail};
 use crate::projection::EmbeddedProjection;
+use crate::projection::names::{self, Names};
+use crate::projection::namespaces::{EmbeddedNamespaces, Home};
 
 /// How a store is opened. [`Options::new`] has values for a server with a few hundred megabytes
 /// to spare.
@@ -113,6 +115,7 @@ pub struct Store {
     log: Arc<Log>,
     groups: Arc<Groups>,
     projection: EmbeddedProjection,
+    namespaces: EmbeddedNamespaces,
     report: OpenReport,
 }
 
@@ -144,15 +147,17 @@ impl Store {
         let log_open = clock.tick();
         let (groups, progress_lost) =
             Groups::open(dir, disk, identity, clock.clone(), options.drain)?;
-        let (floors, cache) = (log.core.floors.clone(), options.projection_cache_bytes);
-        let (projection, projection_damaged) =
-            EmbeddedProjection::open(&dir.join("projection"), identity, floors, cache, Some(lock))?;
+        let (floors, cache_bytes) = (log.core.floors.clone(), options.projection_cache_bytes);
+        let serving = names::directory(dir, Names::read(dir)?.serving);
+        let home = Home { dir: dir.to_owned(), log: identity, floors, cache_bytes, lock };
+        let (projection, projection_damaged) = home.open(&serving)?;
+        let namespaces = EmbeddedNamespaces::new(home, projection.clone());
         let (log_took, projection_took) = (log_open.since(begun), clock.tick().since(log_open));
         tracing::info!(dir = %dir.display(), ?log_took, ?projection_took, "store opened");
         let LogReport { torn, indexes_rebuilt } = found;
         let report = OpenReport { torn, indexes_rebuilt, progress_lost, projection_damaged };
         let (log, groups) = (Arc::new(log), Arc::new(groups));
-        Ok(Self { log, groups, projection, report })
+        Ok(Self { log, groups, projection, namespaces, report })
     }
 
     /// What was found when the store was opened.
@@ -172,6 +177,12 @@ impl Store {
     #[must_use]
     pub fn projection(&self) -> Arc<EmbeddedProjection> {
         Arc::new(self.projection.clone())
+    }
+
+    /// The namespaces of the projection, for its administration.
+    #[must_use]
+    pub fn namespaces(&self) -> Arc<dyn Namespaces> {
+        Arc::new(self.namespaces.clone())
     }
 
     /// Why the log stopped, once it has: the disk failed, or the store was closed. After a failure

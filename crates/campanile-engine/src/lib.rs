@@ -4,6 +4,7 @@
 //! - [`gateway`] serves devices: registration, inbox, state changes, history.
 //! - [`projector`] folds the log into the projection.
 //! - [`deliverer`] hands deliveries to one platform.
+//! - [`replayer`] builds the projection again, beside the one that serves.
 //! - [`scheduler`] turns agenda entries that came due into events.
 //!
 //! A role knows nothing of Kafka, Redis, files or HTTP. Whatever the rules decide is decided in
@@ -20,6 +21,7 @@ mod pieces;
 pub mod planted;
 pub mod projector;
 pub mod renumber;
+pub mod replayer;
 pub mod scheduler;
 pub mod seal;
 pub mod tasks;

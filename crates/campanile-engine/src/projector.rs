@@ -5,21 +5,23 @@
 //! State and checkpoint are one write, so a crash repeats a step, and the fold ignores what it has
 //! seen.
 
+pub(crate) mod step;
+
 use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use campanile_core::port::{
-    AgendaWrite, Applied, Claim, Epoch, EventLog, GroupEvent, GroupName, GroupReader, PieceKey,
-    PieceWrite, Progress, Projection, ProjectionError, ReadError, ReadLimit, Record, RecordRef,
-    Stream, Write,
+    Applied, Claim, Epoch, EventLog, GroupEvent, GroupName, GroupReader, Progress, Projection,
+    ProjectionError, ReadError, ReadLimit, Record, Stream, Write,
 };
-use campanile_core::{Offset, Partition, Position, Recorded, Timestamp, found_under, touches};
+use campanile_core::{Offset, Partition, Position, Recorded, Timestamp};
 use campanile_proto::codec;
 
-use crate::pieces::{Pieces, keep_until};
+use crate::pieces::Pieces;
 use crate::planted::{Bug, Planted};
+use crate::projector::step::Steps;
 use crate::tasks::{Shutdown, sleep};
 use crate::telemetry::Telemetry;
 
@@ -283,70 +285,20 @@ impl Projector {
             agenda: Vec::new(),
             history: Vec::new(),
         };
+        let steps = Steps {
+            stream: self.parts.stream,
+            generation: self.parts.log.identity().generation,
+            projection: self.parts.projection.clone(),
+            telemetry: self.parts.telemetry.clone(),
+            is_all_known: false,
+        };
+        let mut known = Pieces::new(self.parts.planted);
+        let folded = steps.fill(&mut known, records, &mut write).await?;
         match self.parts.stream {
-            Stream::Events => self.prepare_events(records, &mut write).await?,
-            Stream::Receipts => self.prepare_receipts(records, &mut write),
+            Stream::Events => self.parts.telemetry.projector_events.add(folded),
+            Stream::Receipts => self.parts.telemetry.projector_receipts.add(folded),
         }
         Ok(write)
-    }
-
-    async fn prepare_events(
-        &self,
-        records: &[&Record],
-        write: &mut Write,
-    ) -> Result<(), ProjectionError> {
-        let generation = self.parts.log.identity().generation;
-        let position = |offset| Position { generation, partition: write.partition, offset };
-        let events: Vec<_> = records
-            .iter()
-            .filter_map(|record| decode(record, position(record.offset), &self.parts.telemetry))
-            .collect();
-        let mut keys: Vec<_> =
-            events.iter().flat_map(|event| touches(event.fact.user, &event.fact.event)).collect();
-        keys.sort_unstable();
-        keys.dedup();
-        let views = self.parts.projection.view(write.partition, &keys).await?;
-        let mut pieces = Pieces::new(self.parts.planted);
-        let read = keys.iter().zip(views.pieces);
-        read.for_each(|(key, piece)| pieces.put(*key, piece, write.from));
-        let mut changed: Vec<PieceKey> = Vec::new();
-        for event in &events {
-            let (app, user) = (&event.fact.app, event.fact.user);
-            let (changes, keys) = pieces.fold(event);
-            changed.extend(keys);
-            let agenda = changes.agenda.into_iter();
-            let agenda = agenda.map(|change| AgendaWrite { app: app.clone(), user, change });
-            write.agenda.extend(agenda);
-            let offset = event.position.offset;
-            let found_at = RecordRef { stream: Stream::Events, offset };
-            let found = found_under(event).map(|(user, item)| (user, item, found_at));
-            write.history.extend(found);
-        }
-        changed.sort_unstable();
-        changed.dedup();
-        write.pieces = changed
-            .into_iter()
-            .filter_map(|key| {
-                let piece = pieces.get(&key)?.clone();
-                let keep_until = keep_until(&piece);
-                Some(PieceWrite { key, piece, keep_until })
-            })
-            .collect();
-        self.parts.telemetry.projector_events.add(events.len());
-        Ok(())
-    }
-
-    fn prepare_receipts(&self, records: &[&Record], write: &mut Write) {
-        for record in records {
-            match codec::decode_receipt(&record.body) {
-                Ok(receipt) => {
-                    let found_at = RecordRef { stream: Stream::Receipts, offset: record.offset };
-                    write.history.push((receipt.user, Some(receipt.item), found_at));
-                }
-                Err(error) => report_undecodable(record.offset, &error, &self.parts.telemetry),
-            }
-        }
-        self.parts.telemetry.projector_receipts.add(records.len());
     }
 
     async fn wait_for_log(reason: &str) {

@@ -70,6 +70,10 @@ telemetry! {
     projector_receipts: Counter,
     /// Times the projector had to wait for the projection.
     projector_waits: Counter,
+    /// Records folded by replays.
+    replay_records: Counter,
+    /// Partitions that a replay found to differ from what the log amounts to.
+    replay_drifted: Counter,
     /// Records that could not be read as events and were passed over.
     undecodable: Counter,
     /// Deliveries planned.

@@ -6,6 +6,7 @@
 
 pub mod codec;
 pub mod convert;
+pub mod digest;
 pub mod rpc;
 
 /// Generated from `proto/campanile/v1`. The comments there are the documentation.

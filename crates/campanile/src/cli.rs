@@ -60,6 +60,8 @@ enum Command {
     /// The event log of a stopped server.
     #[command(subcommand)]
     Log(command::log::Command),
+    /// Builds the state again from the log, beside the one that serves, and has it serve.
+    Replay(command::replay::Args),
 }
 
 /// Reads the command line and does what it says.
@@ -89,6 +91,7 @@ pub(crate) fn run() -> Result<(), Failure> {
         Command::StateAt(args) => command::history::state_at(args, &client),
         Command::Config(command) => command::settings::run(command, environment, cli.output),
         Command::Group(command) => command::group::run(command, environment),
+        Command::Replay(args) => command::replay::run(args, environment, cli.output),
         Command::Log(command) => command::log::run(command, environment, cli.output),
     }
 }

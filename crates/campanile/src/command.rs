@@ -9,6 +9,7 @@ pub(crate) mod inbox;
 pub(crate) mod log;
 pub(crate) mod publish;
 pub(crate) mod recall;
+pub(crate) mod replay;
 pub(crate) mod serve;
 pub(crate) mod settings;
 pub(crate) mod watch;

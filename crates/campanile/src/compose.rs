@@ -13,6 +13,7 @@ use campanile_engine::gateway::Gateway;
 use campanile_engine::ingest::{Ingest, Quotas};
 use campanile_engine::planted::Planted;
 use campanile_engine::projector::{self, Projector};
+use campanile_engine::replayer;
 use campanile_engine::scheduler::{self, Scheduler};
 use campanile_engine::seal::Seal;
 use campanile_engine::tasks::sleep;
@@ -209,6 +210,17 @@ fn deliverer(
         config: deliverer::Config { drain, ..deliverer::Config::of(platform) },
         planted: Planted::default(),
     })
+}
+
+/// What a replay works with.
+pub(crate) fn replayer(parts: &Parts) -> replayer::Parts {
+    replayer::Parts {
+        events: parts.log(Stream::Events),
+        receipts: parts.log(Stream::Receipts),
+        serving: parts.projection(),
+        namespaces: parts.store.namespaces(),
+        telemetry: parts.telemetry.clone(),
+    }
 }
 
 /// Turns agenda entries that came due into events.

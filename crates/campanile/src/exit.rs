@@ -32,8 +32,12 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
+    /// The kind that has an exit code; a code that none has is a mistake.
+    pub(crate) fn of_code(code: u8) -> Self {
+        Self::ALL.into_iter().find(|kind| kind.code() == code).unwrap_or(Self::Bug)
+    }
+
     /// Every kind.
-    #[cfg(test)]
     const ALL: [Self; 8] = [
         Self::Closed,
         Self::Failed,

@@ -6,9 +6,11 @@
 //! - [`config`]: flags, environment and file, checked.
 //! - [`compose`]: adapters and roles put together; [`server`]: run, and stopped, as one process.
 //! - [`observe`]: metrics, and whether the process lives and works.
+//! - [`admin`]: what an operator asks of a running server; [`replay`]: the one thing there is.
 //! - [`demo`]: the story of one notification, told while it happens.
 //! - [`exit`]: how a command ends.
 
+mod admin;
 mod cli;
 mod command;
 mod compose;
@@ -20,6 +22,7 @@ mod group;
 mod logging;
 mod observe;
 mod output;
+mod replay;
 mod role;
 mod root;
 mod server;

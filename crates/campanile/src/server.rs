@@ -16,7 +16,7 @@ use crate::exit::{Failure, Kind};
 use crate::observe::{Beat, Observatory};
 use crate::role::{Group, Role};
 use crate::signal::StopSignal;
-use crate::{group, thread};
+use crate::{admin, group, thread};
 
 /// How long running calls may go on after the stop began.
 const API_DRAIN: Duration = Duration::from_secs(1);
@@ -32,6 +32,8 @@ pub(crate) struct Server {
     observatory: Arc<Observatory>,
     /// Owns the tasks that look and show.
     observing: Vec<Task>,
+    /// Owns the task that does what an operator asks.
+    admin: Option<Task>,
     /// How serving requests ended, until it was told.
     api: Option<oneshot::Receiver<Result<(), ServeError>>>,
     /// Owns the task that serves requests.
@@ -106,6 +108,7 @@ impl Server {
             parts,
             observatory,
             observing: observing.into_iter().collect(),
+            admin: None,
             api: None,
             _api: None,
             stop_api,
@@ -123,6 +126,7 @@ impl Server {
             server.parts.built(BUILT_WITHIN).await;
         }
         server.start_api(config, listener, api_stopping)?;
+        server.admin = admin::serve(&server.parts, &config.store.directory);
         server.observatory.serving();
         let roles: Vec<_> = config.serve.roles.iter().map(|role| role.name()).collect();
         tracing::info!(%address, roles = roles.join(","), "serving");
@@ -261,6 +265,8 @@ impl Server {
     /// [`Failure`] if something did not stop in time, or ended badly.
     pub(crate) async fn stop(mut self) -> Result<(), Failure> {
         self.observatory.stopping();
+        // What is going on for an operator ends with the process, and is gone on with by the next.
+        self.admin = None;
         self.stop_api.begin();
         if let Some(api) = self.api.take()
             && let Ok(Err(error)) = api.await

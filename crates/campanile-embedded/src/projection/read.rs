@@ -137,7 +137,7 @@ pub(super) fn due(
     Ok(found)
 }
 
-fn due_entry(user: UserRef, value: &[u8]) -> Result<DueEntry, ProjectionError> {
+pub(super) fn due_entry(user: UserRef, value: &[u8]) -> Result<DueEntry, ProjectionError> {
     let cut = || damaged("an agenda entry cannot be read");
     let (length, rest) = value.split_first().ok_or_else(cut)?;
     let (app, entry) = rest.split_at_checked(usize::from(*length)).ok_or_else(cut)?;

@@ -79,6 +79,21 @@ impl Engine {
         }
     }
 
+    /// Has it build its state again beside what serves; answers records per second.
+    pub(crate) fn replay(&self) -> f64 {
+        let config = self.directory.path().join("campanile.toml");
+        let done = Command::new(env!("CARGO_BIN_EXE_campanile"))
+            .args(["replay", "--afresh", "--output", "json", "--config"])
+            .arg(config)
+            .output()
+            .expect("the binary");
+        let record: serde_json::Value =
+            serde_json::from_slice(&done.stdout).unwrap_or_else(|_| panic!("{done:?}"));
+        let number = |field: &str| record.get(field).and_then(serde_json::Value::as_f64);
+        assert_eq!(record.get("drift").and_then(|drift| drift.as_array()).map(Vec::len), Some(0));
+        number("records").expect("records") / number("seconds").expect("seconds")
+    }
+
     /// The share of a core it uses over `span`, and its resident memory in MiB.
     pub(crate) async fn idle(&self, span: Duration) -> (f64, u64) {
         let before = self.ticks();

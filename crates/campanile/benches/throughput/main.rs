@@ -10,6 +10,7 @@
 //!   the same simulator;
 //! - the same with 50 ms of latency at the platform;
 //! - how soon the engine answers again when it is killed in the middle of that;
+//! - a replay: the state built again from the log, compared and switched to, all of it counted;
 //! - CPU and memory of the engine when nothing happens.
 #![allow(
     clippy::disallowed_methods,
@@ -88,6 +89,12 @@ async fn run() {
         let ingest = rounds(|| load::publish(&client, "stranger", 100_000, INGEST)).await;
         line("durable ingest, notifications", ingest, Some((raw, "raw write and sync")));
         line("raw write and sync, same bytes and batches", raw, None);
+    }
+    if wants("replay") {
+        load::publish(&client, "reader", 100_000, INGEST).await;
+        engine.settled().await;
+        let replayed = rounds(async || engine.replay()).await;
+        line("replay beside what serves, records", replayed, None);
     }
     if wants("restart") {
         let mut took = Vec::new();

@@ -22,6 +22,7 @@ mod mistakes;
 mod observe;
 mod platforms;
 mod process;
+mod replay;
 mod ring;
 mod suppress;
 mod sweeps;
