@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{RetireReason, Timestamp};
+use crate::{RetireReason, RouteHealth, Timestamp};
 
 /// What came of one attempt, in no platform's words.
 ///
@@ -126,7 +126,7 @@ pub enum Verdict {
     GiveUp,
     /// Stop trying, and retire the endpoint.
     RetireEndpoint(RetireReason),
-    /// Put it on the agenda until this time, and send nothing else on the route before.
+    /// Send nothing on the route before this time; the delivery waits with all others.
     HoldRoute(HoldReason, Timestamp),
 }
 
@@ -146,8 +146,11 @@ pub struct RetryPolicy {
     pub attempts: u32,
     /// What a platform may ask for at most; more is cut.
     pub longest_retry_after: Duration,
-    /// How long a route is held before it is tried again; it doubles while nothing is accepted.
+    /// How long a route is held before one delivery tries it again; it doubles while nothing is
+    /// accepted.
     pub hold: Duration,
+    /// The longest that a route is held before it is tried again.
+    pub longest_hold: Duration,
 }
 
 impl Default for RetryPolicy {
@@ -159,47 +162,9 @@ impl Default for RetryPolicy {
             attempts_in_memory: 5,
             attempts: 40,
             longest_retry_after: Duration::from_secs(3600),
-            hold: Duration::from_secs(60),
+            hold: Duration::from_secs(5),
+            longest_hold: Duration::from_secs(900),
         }
-    }
-}
-
-/// How a route has fared lately: what tells a dead phone from a wrong credential.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RouteHealth {
-    window_start: Timestamp,
-    accepted: u32,
-    gone: u32,
-    /// The window before was a flood, and nothing was accepted since.
-    suspect: bool,
-}
-
-impl RouteHealth {
-    /// The length of the window that is looked at.
-    const WINDOW: Duration = Duration::from_secs(60);
-    /// Fewer refused addresses than this say nothing.
-    const FLOOD: u32 = 20;
-
-    /// Counts `outcome`.
-    pub fn record(&mut self, outcome: &Outcome, now: Timestamp) {
-        if now.since(self.window_start) >= Self::WINDOW || now < self.window_start {
-            *self = Self { window_start: now, suspect: self.floods(), ..Self::default() };
-        }
-        match outcome {
-            Outcome::Accepted { .. } => {
-                self.accepted = self.accepted.saturating_add(1);
-                self.suspect = false;
-            }
-            Outcome::AddressGone { .. } => self.gone = self.gone.saturating_add(1),
-            _ => {}
-        }
-    }
-
-    /// Whether refused addresses are so many, and accepted pushes so few, that the credential or
-    /// the environment must be wrong rather than the addresses.
-    #[must_use]
-    pub fn floods(&self) -> bool {
-        self.suspect || (self.gone >= Self::FLOOD && self.gone > self.accepted)
     }
 }
 
@@ -221,16 +186,24 @@ pub fn judge(
         Outcome::Accepted { .. } => Verdict::Done,
         Outcome::Rejected { .. } => Verdict::GiveUp,
         Outcome::AddressGone { .. } if health.floods() => {
-            Verdict::HoldRoute(HoldReason::BadAddresses, now.after(policy.hold))
+            let pause = health.pause(jitter, None, policy);
+            Verdict::HoldRoute(HoldReason::BadAddresses, now.after(pause))
         }
         Outcome::AddressGone { .. } => Verdict::RetireEndpoint(RetireReason::AddressGone),
         Outcome::RouteRefused { hold, retry_after, .. } => {
-            let asked = retry_after.unwrap_or_default().min(policy.longest_retry_after);
-            Verdict::HoldRoute(*hold, now.after(policy.hold.max(asked)))
+            Verdict::HoldRoute(*hold, now.after(health.pause(jitter, *retry_after, policy)))
         }
         Outcome::Indefinite { .. } if attempt >= policy.attempts => Verdict::GiveUp,
         Outcome::Unprocessed { .. } | Outcome::CredentialStale { .. } if attempt == 1 => {
             Verdict::RetryAt(now)
+        }
+        Outcome::Unavailable { retry_after, .. } if health.is_down() => {
+            let pause = health.pause(jitter, *retry_after, policy);
+            Verdict::HoldRoute(HoldReason::Unreachable, now.after(pause))
+        }
+        Outcome::Indefinite { .. } if health.is_down() => {
+            let pause = health.pause(jitter, None, policy);
+            Verdict::HoldRoute(HoldReason::Unreachable, now.after(pause))
         }
         Outcome::Throttled { retry_after, .. } | Outcome::Unavailable { retry_after, .. } => {
             wait(now, attempt, jitter, *retry_after, policy)
@@ -282,7 +255,7 @@ mod tests {
             }
         };
         let secs = |secs| Some(Duration::from_secs(secs));
-        assert_eq!([held(None), held(secs(5)), held(secs(300))], [60, 60, 300]);
+        assert_eq!([held(None), held(secs(2)), held(secs(300))], [5, 5, 300]);
         assert_eq!(held(secs(1_000_000)), 3600, "cut");
     }
 
@@ -331,38 +304,27 @@ mod tests {
     }
 
     #[test]
+    fn a_platform_that_only_fails_is_held_and_one_that_sometimes_fails_is_not() {
+        let (failed, policy) = (unavailable(None), RetryPolicy::default());
+        let mut health = RouteHealth::default();
+        (0..20).for_each(|_| health.record(&failed, NOW));
+        let down = judge(&failed, 1, NOW, 1.0, &health, &policy);
+        assert_eq!(down, Verdict::HoldRoute(HoldReason::Unreachable, NOW.after(policy.hold)));
+        let asked = unavailable(Some(Duration::from_secs(30)));
+        let down = judge(&asked, 1, NOW, 0.0, &health, &policy);
+        let until = NOW.after(Duration::from_secs(30));
+        assert_eq!(down, Verdict::HoldRoute(HoldReason::Unreachable, until));
+        let accepted = Outcome::Accepted { provider_id: String::new() };
+        (0..20).for_each(|_| health.record(&accepted, NOW));
+        let flaky = judge(&failed, 1, NOW, 1.0, &health, &policy);
+        assert_eq!(flaky, Verdict::RetryAt(NOW.after(policy.first_wait)));
+    }
+
+    #[test]
     fn a_flood_of_dead_addresses_holds_the_route_and_retires_nobody() {
         let mut health = RouteHealth::default();
         (0..20).for_each(|_| health.record(&gone(), NOW));
         let verdict = judge(&gone(), 1, NOW, 0.0, &health, &RetryPolicy::default());
         assert!(matches!(verdict, Verdict::HoldRoute(HoldReason::BadAddresses, _)));
-    }
-
-    #[test]
-    fn dead_addresses_among_living_ones_are_no_flood() {
-        let mut health = RouteHealth::default();
-        let accepted = Outcome::Accepted { provider_id: String::new() };
-        (0..30).for_each(|_| health.record(&accepted, NOW));
-        (0..20).for_each(|_| health.record(&gone(), NOW));
-        assert!(!health.floods());
-    }
-
-    #[test]
-    fn a_flood_is_over_only_when_something_is_accepted() {
-        let mut health = RouteHealth::default();
-        (0..20).for_each(|_| health.record(&gone(), NOW));
-        let later = NOW.after(Duration::from_secs(60));
-        health.record(&gone(), later);
-        assert!(health.floods());
-        health.record(&Outcome::Accepted { provider_id: String::new() }, later);
-        assert!(!health.floods());
-    }
-
-    #[test]
-    fn a_few_dead_addresses_of_an_old_window_are_forgotten() {
-        let mut health = RouteHealth::default();
-        (0..19).for_each(|_| health.record(&gone(), NOW));
-        health.record(&gone(), NOW.after(Duration::from_secs(60)));
-        assert!(!health.floods());
     }
 }

@@ -20,6 +20,7 @@ mod endpoint;
 mod event;
 mod explain;
 mod fold;
+mod health;
 mod id;
 mod judge;
 mod plan;
@@ -42,11 +43,12 @@ pub use explain::{
     WhyNot,
 };
 pub use fold::{Changes, apply, found_under, touches};
+pub use health::RouteHealth;
 pub use id::{
     AppId, DeliveryId, EndpointId, Fingerprint, IdentityKey, InvalidId, NotificationId,
     RegistrationId, RequestKey, UserId, UserRef,
 };
-pub use judge::{HoldReason, Outcome, RetryPolicy, RouteHealth, Verdict, judge};
+pub use judge::{HoldReason, Outcome, RetryPolicy, Verdict, judge};
 pub use plan::plan;
 pub use platform::{Environment, Platform, PlatformMask, Route};
 pub use position::{Generation, LogIdentity, Offset, Partition, Position};

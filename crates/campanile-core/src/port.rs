@@ -6,15 +6,17 @@
 mod clock;
 mod log;
 mod namespace;
+mod progress;
 mod projection;
 mod push;
 
 pub use clock::{Clock, Entropy};
 pub use log::{
     AppendError, Batch, CommitError, EventLog, Flow, GroupEvent, GroupName, GroupReader, LogAdmin,
-    NewRecord, Progress, ReadError, ReadLimit, Record, StartAt, Stream,
+    NewRecord, ReadError, ReadLimit, Record, StartAt, Stream,
 };
 pub use namespace::{Begin, Digest, Held, Namespace, Namespaces, Sum};
+pub use progress::{Hold, Progress};
 pub use projection::{
     AgendaWrite, Applied, ChangeFeed, Claim, DueEntry, Epoch, FeedEvent, HistoryQuery, ItemOrder,
     ItemQuery, Items, Piece, PieceKey, PieceWrite, Projection, ProjectionError, RecordRef, Views,

@@ -28,6 +28,17 @@ pub enum OpenError {
         /// The group.
         group: String,
     },
+    /// A group owes something on a route that does not send, and that cannot be said in another log.
+    #[error(
+        "group {group} holds route {route}; let the server run until the route works and has \
+         caught up"
+    )]
+    Held {
+        /// The group.
+        group: String,
+        /// The route.
+        route: String,
+    },
     /// The partition count is fixed when the log is created.
     #[error("the log in {dir} has {stored} partitions, not {asked}")]
     Partitions {

@@ -4,6 +4,7 @@
 //! survives the process; a power cut may lose the latest commits.
 
 mod assignment;
+mod holds;
 pub(crate) mod journal;
 mod member;
 

@@ -75,7 +75,7 @@ async fn fill(dir: &Path, read: usize) -> BTreeMap<UserRef, Vec<Bytes>> {
             }
         }
         let finished = std::iter::once(read as u64 + 2..read as u64 + 3).collect();
-        let first = Progress { partition: Partition(0), next: Offset(read as u64), finished };
+        let first = Progress { finished, ..Progress::from(Partition(0), Offset(read as u64)) };
         member.commit(&[first]).await.unwrap();
     }
     store.close();

@@ -8,6 +8,8 @@
 //! One task does all the thinking; attempts are futures it polls, so no state is shared and no
 //! lock is held. The last check of a delivery happens with room on a live connection in hand.
 
+mod backlog;
+mod catch_up;
 mod dispatch;
 mod ended;
 mod intake;
@@ -26,7 +28,7 @@ use std::time::Duration;
 
 use campanile_core::port::{
     Clock, Entropy, EventLog, GroupEvent, GroupName, GroupReader, PieceKey, Projection,
-    ProjectionError, Pusher, ReadError, RouteDown, Slot, Views,
+    ProjectionError, Pusher, ReadError, Record, RouteDown, Slot, Views,
 };
 use campanile_core::{
     EndpointId, Offset, Outcome, Partition, Platform, RegistrationId, RetryPolicy, Route, Tick,
@@ -35,6 +37,7 @@ use campanile_core::{
 use futures::future::{BoxFuture, FutureExt};
 use futures::stream::{FuturesUnordered, StreamExt};
 
+use self::backlog::Part;
 use self::intake::Intake;
 use self::lanes::{LaneKey, Lanes};
 use self::outbox::{Done, Outbox};
@@ -136,6 +139,8 @@ pub struct Deliverer {
     drain_until: Option<Tick>,
     /// Endpoints that a platform knows no more, until the event that retires them is read.
     condemned: BTreeMap<(EndpointId, RegistrationId), Partition>,
+    /// Partitions that owe something on a route that does not send, or catches up.
+    holding: BTreeSet<Partition>,
     /// Numbers assignments, reads of state and attempts.
     numbers: u64,
 }
@@ -166,6 +171,12 @@ enum Wake {
         registration: RegistrationId,
         outcome: Outcome,
     },
+    Reread {
+        partition: Partition,
+        backlog: u64,
+        part: Part,
+        read: Result<(Vec<Record>, Offset), ReadError>,
+    },
     Written(Vec<Done>),
     Timer,
     Shutdown,
@@ -190,6 +201,7 @@ impl Deliverer {
             log_rests_until: None,
             drain_until: None,
             condemned: BTreeMap::new(),
+            holding: BTreeSet::new(),
             numbers: 0,
         }
     }
@@ -224,6 +236,9 @@ impl Deliverer {
                 Wake::Sent { lane, attempt, route, registration, outcome } => {
                     self.on_sent(lane, attempt, &route, registration, &outcome);
                 }
+                Wake::Reread { partition, backlog, part, read } => {
+                    self.on_reread(partition, backlog, part, read)?;
+                }
                 Wake::Written(settled) => self.on_written(&settled),
                 Wake::Timer => self.on_timer(),
                 Wake::Shutdown => return Ok(ControlFlow::Break(())),
@@ -232,6 +247,7 @@ impl Deliverer {
             let Some(more) = more.flatten() else { break };
             wake = more;
         }
+        self.catch_up();
         self.dispatch(reader);
         self.flow(reader);
         self.write_if_due();
@@ -242,7 +258,7 @@ impl Deliverer {
     /// Waits for the next thing to do: answers first, because they make room.
     async fn wake(&mut self, reader: &mut dyn GroupReader, shutdown: &mut Shutdown) -> Wake {
         let now = self.parts.clock.tick();
-        let timer = self.next_timer().map(|tick| tick.since(now));
+        let timer = self.next_timer(now).map(|tick| tick.since(now));
         let is_draining = self.drain_until.is_some();
         // A log that always has more must not keep what is due from being looked at. Who drains
         // does not read, and looks at nothing that is due: only answers end the wait.
@@ -259,7 +275,7 @@ impl Deliverer {
         }
     }
 
-    fn next_timer(&self) -> Option<Tick> {
+    fn next_timer(&self, now: Tick) -> Option<Tick> {
         let config = &self.parts.config;
         let write = self.unwritten_since.filter(|_| !self.is_writing);
         let write = write.map(|since| since.after(config.flush_after));
@@ -267,7 +283,8 @@ impl Deliverer {
         let retry = self.lanes.next_retry();
         let rest = self.routes.next_rest();
         let log = self.log_rests_until.filter(|_| self.drain_until.is_none());
-        [write, commit, retry, rest, log, self.drain_until].into_iter().flatten().min()
+        let held = (!self.holding.is_empty()).then(|| self.routes.next_try(now)).flatten();
+        [write, commit, retry, rest, log, held, self.drain_until].into_iter().flatten().min()
     }
 
     fn on_timer(&mut self) {
@@ -312,6 +329,8 @@ impl Deliverer {
         self.lanes.drop_partition(partition);
         self.outbox.drop_partition(partition);
         self.uncommitted.remove(&partition);
+        self.holding.remove(&partition);
+        self.routes.drop_partition(partition);
         self.condemned.retain(|_, of| *of != partition);
         // A timer without anything to do would fire for ever.
         self.unwritten_since = self.unwritten_since.filter(|_| self.outbox.len() > 0);

@@ -22,11 +22,15 @@ pub enum Bug {
     ReplayThroughLivePath,
     /// A missing group offset means the beginning.
     MissingOffsetIsBeginning,
+    /// A worker commits without saying what routes owe that do not send.
+    HoldLosesItsRange,
+    /// What was put off or held is not checked again before it is sent.
+    ParkedRingsAfterDismissal,
 }
 
 impl Bug {
     /// Every bug there is.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::AckBeforeDurable,
         Self::CommitBeforeSettled,
         Self::CheckpointInSecondWrite,
@@ -35,6 +39,8 @@ impl Bug {
         Self::ClearOvertakenByRetry,
         Self::ReplayThroughLivePath,
         Self::MissingOffsetIsBeginning,
+        Self::HoldLosesItsRange,
+        Self::ParkedRingsAfterDismissal,
     ];
 }
 

@@ -101,8 +101,17 @@ telemetry! {
     deliverer_retired: Counter,
     /// Attempts that had to be repeated.
     deliverer_retries: Counter,
-    /// Times a route was held: nothing is sent on it for a while.
+    /// Times a route was held, or held for longer: nothing is sent on it for a while.
     deliverer_holds: Counter,
+    /// Times a held route was found to work again.
+    deliverer_mended: Counter,
+    /// Deliveries left in the log because their route is held; one that meets more than one hold
+    /// counts each time.
+    deliverer_held: Counter,
+    /// Deliveries read from the log again because their route works, or to try whether it does.
+    deliverer_reread: Counter,
+    /// Times a route was held for longer than the log is kept, and lost what it owed before.
+    deliverer_holds_cut: Counter,
     /// Times a route was found held or unreachable.
     deliverer_route_down: Counter,
     /// Times intake was paused because enough was in flight.

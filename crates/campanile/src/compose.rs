@@ -292,7 +292,9 @@ async fn is_unused(store: &Store) -> Result<bool, Failure> {
 pub(crate) fn unopened(error: OpenError) -> Failure {
     let kind = match &error {
         OpenError::Partitions { .. } | OpenError::Option { .. } => Kind::Config,
-        OpenError::Used { .. } | OpenError::Scattered { .. } => Kind::Failed,
+        OpenError::Used { .. } | OpenError::Scattered { .. } | OpenError::Held { .. } => {
+            Kind::Failed
+        }
         OpenError::InUse { .. }
         | OpenError::Damaged { .. }
         | OpenError::Io { .. }

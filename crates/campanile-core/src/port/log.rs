@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 
+use super::Progress;
 use crate::{LogIdentity, Offset, Partition, Position, Tick, Timestamp, UserRef};
 
 /// Which of a log's streams. Streams share a partitioning, not offsets.
@@ -201,36 +202,6 @@ pub trait EventLog: Send + Sync {
     /// # Errors
     /// [`ReadError::NoGroup`] if it was never created.
     async fn join(&self, group: &GroupName) -> Result<Box<dyn GroupReader>, ReadError>;
-}
-
-/// How far a group has come in one partition: everything below `next` is finished, and so are
-/// the `finished` ranges above it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Progress {
-    /// The partition.
-    pub partition: Partition,
-    /// The lowest offset that is not finished.
-    pub next: Offset,
-    /// Finished offsets above `next`: ascending, apart, not empty, at most
-    /// [`Progress::MOST_RANGES`].
-    pub finished: Vec<Range<u64>>,
-}
-
-impl Progress {
-    /// How many finished ranges are kept.
-    pub const MOST_RANGES: usize = 256;
-
-    /// A start without finished ranges.
-    #[must_use]
-    pub const fn from(partition: Partition, next: Offset) -> Self {
-        Self { partition, next, finished: Vec::new() }
-    }
-
-    /// Whether `offset` is finished.
-    #[must_use]
-    pub fn is_finished(&self, offset: Offset) -> bool {
-        offset < self.next || self.finished.iter().any(|range| range.contains(&offset.0))
-    }
 }
 
 /// What a group member is told. Assignment is data, not a callback.

@@ -1,10 +1,12 @@
 //! The progress of groups, in one file.
 //!
 //! ```text
-//! groups:  magic "CAMPGRP1" · log id 16, then entries:
+//! groups:  magic "CAMPGRP2" · log id 16, then entries:
 //!   length u32 · crc32c u32 · stream u8 · name length u8 · name · partitions u16
-//!   partitions × (partition u16 · next u64 · ranges u16 · ranges × (start u64 · end u64))
+//!   partitions × (partition u16 · next u64 · ranges u16 · ranges × (start u64 · end u64) · holds)
 //! ```
+//!
+//! What `holds` are is said in [`super::holds`]. A file with the magic `CAMPGRP1` has none.
 //!
 //! Entries are appended and the later one counts. They are not synced: the process may die at any
 //! time, and a power cut loses the entries from some point on, which is progress that is made
@@ -19,6 +21,7 @@ use bytes::{Buf, BufMut};
 use campanile_core::port::{GroupName, Progress, Stream};
 use campanile_core::{LogIdentity, Offset, Partition};
 
+use super::holds;
 use crate::disk::{Disk, DiskFile, is_full};
 use crate::error::OpenError;
 
@@ -28,7 +31,9 @@ pub(crate) type GroupKey = (Stream, GroupName);
 /// The progress of every group, a partition each, in order.
 pub(crate) type Stored = BTreeMap<GroupKey, Vec<Progress>>;
 
-const MAGIC: &[u8; 8] = b"CAMPGRP1";
+const MAGIC: &[u8; 8] = b"CAMPGRP2";
+/// The magic of files from before there were holds.
+const WITHOUT_HOLDS: &[u8; 8] = b"CAMPGRP1";
 const HEADER: usize = 24;
 /// How long the file may grow before it is written anew.
 const LONG: u64 = 4 << 20;
@@ -186,14 +191,11 @@ fn encode((stream, name): &GroupKey, progress: &[Progress]) -> Vec<u8> {
     bytes.put_u8(u8::try_from(name.0.len()).unwrap_or(u8::MAX));
     bytes.put_slice(name.0.as_bytes());
     bytes.put_u16_le(u16::try_from(progress.len()).unwrap_or(u16::MAX));
-    for Progress { partition, next, finished } in progress {
+    for Progress { partition, next, finished, holds } in progress {
         bytes.put_u16_le(partition.0);
         bytes.put_u64_le(next.0);
-        bytes.put_u16_le(u16::try_from(finished.len()).unwrap_or(u16::MAX));
-        for range in finished {
-            bytes.put_u64_le(range.start);
-            bytes.put_u64_le(range.end);
-        }
+        holds::put_ranges(&mut bytes, finished);
+        holds::put(&mut bytes, holds);
     }
     let content = bytes.split_off(8);
     bytes.clear();
@@ -223,14 +225,16 @@ fn read(file: &dyn DiskFile, path: &Path, identity: &LogIdentity) -> Result<Read
     let Some((header, mut rest)) = bytes.split_at_checked(HEADER) else {
         return damaged("the header is cut off");
     };
-    if header.get(..8) != Some(MAGIC) {
-        return damaged("not a file of groups");
-    }
+    let has_holds = match header.get(..8) {
+        Some(magic) if magic == MAGIC => true,
+        Some(magic) if magic == WITHOUT_HOLDS => false,
+        _ => return damaged("not a file of groups"),
+    };
     if header.get(8..) != Some(&identity.id) {
         return damaged("belongs to another log");
     }
     let mut groups = BTreeMap::new();
-    while let Some((key, progress, after)) = decode(rest) {
+    while let Some((key, progress, after)) = decode(rest, has_holds) {
         merge(&mut groups, key, progress);
         rest = after;
     }
@@ -245,7 +249,7 @@ fn read(file: &dyn DiskFile, path: &Path, identity: &LogIdentity) -> Result<Read
 }
 
 /// Reads an entry, and answers what follows it. `None` at the end, or where it cannot be read.
-fn decode(mut rest: &[u8]) -> Option<(GroupKey, Vec<Progress>, &[u8])> {
+fn decode(mut rest: &[u8], has_holds: bool) -> Option<(GroupKey, Vec<Progress>, &[u8])> {
     let length = rest.try_get_u32_le().ok()? as usize;
     let checksum = rest.try_get_u32_le().ok()?;
     let (mut content, after) = rest.split_at_checked(length)?;
@@ -264,10 +268,9 @@ fn decode(mut rest: &[u8]) -> Option<(GroupKey, Vec<Progress>, &[u8])> {
     let mut progress = || {
         let partition = Partition(content.try_get_u16_le().ok()?);
         let next = Offset(content.try_get_u64_le().ok()?);
-        let ranges = content.try_get_u16_le().ok()?;
-        let mut range = || Some(content.try_get_u64_le().ok()?..content.try_get_u64_le().ok()?);
-        let finished = (0..ranges).map(|_| range()).collect::<Option<_>>()?;
-        Some(Progress { partition, next, finished })
+        let finished = holds::get_ranges(&mut content)?;
+        let holds = if has_holds { holds::get(&mut content)? } else { Vec::new() };
+        Some(Progress { partition, next, finished, holds })
     };
     let progress = (0..partitions).map(|_| progress()).collect::<Option<_>>()?;
     Some(((stream, name), progress, after))

@@ -232,12 +232,6 @@ impl Drop for Member {
 
 /// What is wrong with a progress, if anything is.
 fn malformed(progress: &Progress) -> Option<String> {
-    let mut above = progress.next.0;
-    let is_apart = progress.finished.iter().all(|range| {
-        let fits = range.start > above && range.end > range.start;
-        above = range.end;
-        fits
-    });
-    let is_short = progress.finished.len() <= Progress::MOST_RANGES;
-    (!is_apart || !is_short).then(|| format!("not a progress: {progress:?}"))
+    let is_fit = progress.is_well_formed() && super::holds::fit(&progress.holds);
+    (!is_fit).then(|| format!("not a progress: {progress:?}"))
 }

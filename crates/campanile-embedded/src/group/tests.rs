@@ -7,8 +7,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use campanile_core::port::{GroupName, Progress, Stream};
-use campanile_core::{Generation, LogIdentity, Offset, Partition, Tick};
+use campanile_core::port::{GroupName, Hold, Progress, Stream};
+use campanile_core::{
+    AppId, Environment, Generation, HoldReason, LogIdentity, Offset, Partition, Platform, Route,
+    Tick, Timestamp,
+};
 use proptest::collection::vec;
 use proptest::prelude::any;
 use proptest::test_runner::Config;
@@ -86,6 +89,18 @@ fn open(disk: &VolatileDisk) -> Result<(Journal, u64), OpenError> {
     Journal::open(Path::new(""), Arc::new(disk.clone()), &IDENTITY)
 }
 
+fn hold(number: u64, next: Offset) -> Hold {
+    let route = Route {
+        app: AppId::new(&format!("app-{number}")).unwrap(),
+        platform: Platform::Fcm,
+        environment: Environment::Sandbox,
+        credential: "project".into(),
+    };
+    let (why, since) = (HoldReason::Unreachable, Timestamp::from_millis(number));
+    let next = Offset(next.0 - number);
+    Hold { route, why, since, next, finished: std::iter::once(next.0 + 2..next.0 + 7).collect() }
+}
+
 /// A file with the progress of every commit, and the states it went through.
 fn written() -> (VolatileDisk, Vec<Vec<Progress>>) {
     let disk = VolatileDisk::default();
@@ -97,7 +112,9 @@ fn written() -> (VolatileDisk, Vec<Vec<Progress>>) {
         let next = Offset(number * 10);
         let finished = (0..number % 4).map(|n| next.0 + 5 * n + 1..next.0 + 5 * n + 3).collect();
         let partition = Partition(u16::try_from(number % 3).unwrap());
-        journal.store(&key(), vec![Progress { partition, next, finished }]).unwrap();
+        let holds = (0..number % 3).map(|held| hold(held, next)).collect();
+        let progress = Progress { finished, holds, ..Progress::from(partition, next) };
+        journal.store(&key(), vec![progress]).unwrap();
         states.push(journal.progress(&key()).unwrap().to_vec());
     }
     (disk, states)
@@ -133,7 +150,7 @@ fn the_file_is_written_anew_when_it_is_long() {
     let mut rewritten = 0;
     for next in 1..1200 {
         let progress =
-            Progress { partition: Partition(1), next: Offset(next), finished: ranges(next) };
+            Progress { finished: ranges(next), ..Progress::from(Partition(1), Offset(next)) };
         journal.store(&key(), vec![progress]).unwrap();
         if journal.is_long() {
             journal.rewrite().unwrap();
@@ -146,6 +163,31 @@ fn the_file_is_written_anew_when_it_is_long() {
     let next = found.progress(&key()).unwrap()[1].next;
     assert!(next > Offset(900), "the file written anew was not synced");
     assert_eq!(open(&disk).unwrap().0.progress(&key()).unwrap()[1].next, Offset(1199));
+}
+
+#[test]
+fn progress_from_before_there_were_holds_is_read() {
+    let disk = VolatileDisk::default();
+    let (mut journal, _) = open(&disk).unwrap();
+    let first: Vec<_> =
+        IDENTITY.partitions().map(|partition| Progress::from(partition, Offset(7))).collect();
+    journal.store(&key(), first.clone()).unwrap();
+    disk.tamper(&path(), |bytes| {
+        bytes[..8].copy_from_slice(b"CAMPGRP1");
+        // Each partition ends with the count of its holds, which is 0.
+        let entry = bytes.split_off(24);
+        let mut content = entry[8..].to_vec();
+        let length = content.len();
+        for end in [length, length - 14, length - 28] {
+            content.drain(end - 2..end);
+        }
+        bytes.extend(u32::try_from(content.len()).unwrap().to_le_bytes());
+        bytes.extend(crc32c::crc32c(&content).to_le_bytes());
+        bytes.extend(content);
+    });
+    let (journal, lost) = open(&disk).unwrap();
+    assert_eq!((journal.progress(&key()), lost), (Some(&first[..]), 0));
+    assert_eq!(disk.bytes(&path())[..8], *b"CAMPGRP2");
 }
 
 #[test]

@@ -26,14 +26,15 @@ impl Deliverer {
                 }
             };
             let (arrival, tick) = (job.arrival, self.parts.clock.tick());
-            if let Some(held) = self.routes.held(&route, tick) {
-                self.park(&lane, held.until, held.reason, held.hold);
+            let state = self.routes.get(&route);
+            if !state.admits(lane, arrival, tick) {
+                self.hold_back(&lane, &route);
                 continue;
             }
+            state.ready.insert(arrival, lane);
             if let Some(lane) = self.lanes.get_mut(&lane) {
                 lane.step = Step::Ready;
             }
-            self.routes.get(&route).ready.insert(arrival, lane);
             self.routes.want_room(&route);
         }
     }
@@ -53,7 +54,10 @@ impl Deliverer {
         let reach = intake.view.reach(job.user);
         let item = intake.view.item(job.user, job.delivery.item);
         let due = still_due(reach, item, &job.delivery, self.parts.clock.now());
-        let skips_check = job.attempts > 0 && self.parts.planted.has(Bug::ClearOvertakenByRetry);
+        let planted = self.parts.planted;
+        let was_put_off = job.delivery.attempts > 0 || job.owed.backlog != 0;
+        let skips_check = (job.attempts > 0 && planted.has(Bug::ClearOvertakenByRetry))
+            || (was_put_off && planted.has(Bug::ParkedRingsAfterDismissal));
         let endpoint = match (due, reach.endpoints.get(&job.delivery.endpoint)) {
             (Err(_), Some(endpoint)) if skips_check => endpoint,
             (due, _) => due?,

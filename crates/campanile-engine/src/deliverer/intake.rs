@@ -1,19 +1,20 @@
 //! Intake: from records of a partition to jobs in lanes.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use campanile_core::port::{PieceKey, Progress, ReadError, ReadLimit, Record, Views};
 use campanile_core::{
-    Delivery, Event, Offset, ParkedDelivery, Partition, Position, Recorded, plan,
+    Delivery, Event, Offset, ParkedDelivery, Partition, Position, Recorded, Route, plan,
 };
 
+use super::backlog::{Backlog, Owed};
 use super::ended::Ended;
 use super::lanes::Job;
 use super::progress::Tracker;
 use super::view::View;
 use super::{Deliverer, Wake, load};
-use crate::planted::Bug;
+use crate::planted::{Bug, Planted};
 use crate::projector::decode;
 
 /// Batches of a partition that wait while the state for the first is read.
@@ -31,6 +32,8 @@ pub(crate) struct Intake {
     pub(crate) assignment: u64,
     pub(crate) is_revoking: bool,
     pub(crate) is_paused: bool,
+    /// What routes owe that do not send, or catch up; mostly none.
+    pub(crate) backlogs: BTreeMap<Route, Backlog>,
     waiting: VecDeque<Batch>,
     /// The number of the read of state that is going on.
     loading: Option<u64>,
@@ -53,6 +56,7 @@ impl Intake {
             assignment,
             is_revoking: false,
             is_paused: false,
+            backlogs: BTreeMap::new(),
             waiting: VecDeque::new(),
             loading: None,
         }
@@ -61,6 +65,49 @@ impl Intake {
     /// Whether no more should be read for now.
     pub(crate) fn is_full(&self) -> bool {
         self.waiting.len() >= BATCHES || self.tracker.is_full()
+    }
+
+    /// One delivery is settled durably.
+    pub(crate) fn settle(&mut self, owed: Owed) {
+        if owed.backlog == 0 {
+            self.tracker.settle(owed.record);
+        } else if let Some(backlog) = self.backlog(owed.backlog) {
+            backlog.settle(owed.record);
+        }
+    }
+
+    /// The backlog with a number.
+    pub(crate) fn backlog(&mut self, number: u64) -> Option<&mut Backlog> {
+        self.backlogs.values_mut().find(|backlog| backlog.number == number)
+    }
+
+    /// What may be committed now.
+    pub(crate) fn progress(&self, planted: Planted) -> Progress {
+        let holds = match planted.has(Bug::HoldLosesItsRange) {
+            true => Vec::new(),
+            false => self.backlogs.iter().map(|(route, it)| it.hold(route)).collect(),
+        };
+        Progress { holds, ..self.tracker.progress() }
+    }
+
+    /// Everything up to and with `last` was read; whoever follows has nothing to read of it again.
+    fn pass(&mut self, last: Offset) {
+        for backlog in self.backlogs.values_mut().filter(|backlog| backlog.follows) {
+            backlog.tracker.pass(last);
+        }
+    }
+
+    /// The route to a delivery's endpoint, as it is registered now.
+    pub(crate) fn route(&self, event: &Recorded, delivery: &Delivery) -> Option<Route> {
+        let reach = self.view.reach(event.fact.user);
+        let endpoint = reach.endpoints.get(&delivery.endpoint)?;
+        Some(endpoint.address.route(&event.fact.app))
+    }
+
+    /// Whether a delivery is read again when its route works.
+    fn is_left(&self, event: &Recorded, delivery: &Delivery) -> bool {
+        let backlog = self.route(event, delivery).and_then(|route| self.backlogs.get(&route));
+        backlog.is_some_and(|backlog| backlog.tracker.owes(event.position.offset))
     }
 }
 
@@ -82,8 +129,9 @@ impl Deliverer {
             return Ok(());
         }
         let view = View::new(platform, progress.next, planted);
+        let holds = progress.holds.clone();
         self.partitions.insert(partition, Intake::new(view, progress, assignment));
-        Ok(())
+        self.restore(partition, &holds).await
     }
 
     /// Records of a partition arrived.
@@ -117,10 +165,19 @@ impl Deliverer {
     }
 
     /// Processes batches as far as the state for them is known.
-    fn process(&mut self, partition: Partition) {
+    pub(super) fn process(&mut self, partition: Partition) {
         loop {
             let Some(intake) = self.partitions.get_mut(&partition) else { return };
             if intake.loading.is_some() {
+                return;
+            }
+            if let Some((number, missing)) = intake.next_pending() {
+                if missing.is_empty() {
+                    self.plan_again(partition, number);
+                    self.make_room(partition);
+                    continue;
+                }
+                self.load(partition, missing);
                 return;
             }
             let Some(batch) = intake.waiting.front() else { return };
@@ -136,6 +193,7 @@ impl Deliverer {
             if let Some(intake) = self.partitions.get_mut(&partition) {
                 if let Some(last) = batch.end.0.checked_sub(1) {
                     intake.tracker.pass(Offset(last));
+                    intake.pass(Offset(last));
                 }
                 self.uncommitted.insert(partition);
             }
@@ -159,13 +217,14 @@ impl Deliverer {
         let Some(intake) = self.partitions.get_mut(&partition) else { return };
         let offset = event.position.offset;
         intake.view.fold(event);
+        intake.pass(offset);
         if let Event::EndpointRetired { endpoint, registration: Some(registration), .. } =
             &event.fact.event
         {
             self.condemned.remove(&(*endpoint, *registration));
         }
         if let Event::DeliveriesParked(parked) = &event.fact.event {
-            self.leave_to_agenda(&parked.deliveries);
+            self.leave_to_agenda(partition, &parked.deliveries);
         }
         let Some(intake) = self.partitions.get_mut(&partition) else { return };
         if intake.tracker.was_finished(offset) {
@@ -174,17 +233,30 @@ impl Deliverer {
         }
         let mut deliveries = plan(&intake.view.state(event), event);
         deliveries.retain(|delivery| delivery.platform == self.parts.config.platform);
+        if !intake.backlogs.is_empty() {
+            let planned = deliveries.len();
+            deliveries.retain(|delivery| !intake.is_left(event, delivery));
+            self.parts.telemetry.deliverer_held.add(planned - deliveries.len());
+        }
         let early = self.parts.planted.has(Bug::CommitBeforeSettled);
         intake.tracker.read(offset, if early { 0 } else { deliveries.len() });
         self.parts.telemetry.deliverer_planned.add(deliveries.len());
         for delivery in deliveries {
-            self.enqueue(partition, event, delivery);
+            self.enqueue(partition, event, delivery, 0);
         }
     }
 
-    fn enqueue(&mut self, partition: Partition, event: &Recorded, delivery: Delivery) {
+    /// Puts a delivery into its lane; its progress is the partition's, or that of a `backlog`.
+    pub(super) fn enqueue(
+        &mut self,
+        partition: Partition,
+        event: &Recorded,
+        delivery: Delivery,
+        backlog: u64,
+    ) {
         let Some(intake) = self.partitions.get(&partition) else { return };
         self.numbers += 1;
+        let is_post = matches!(event.fact.event, Event::NotificationPosted(_));
         let job = Job {
             arrival: self.numbers,
             assignment: intake.assignment,
@@ -192,10 +264,10 @@ impl Deliverer {
             app: event.fact.app.clone(),
             user: event.fact.user,
             partition,
-            record: event.position.offset,
+            owed: Owed { backlog, record: event.position.offset },
             also: Vec::new(),
             is_parked: false,
-            posted: matches!(event.fact.event, Event::NotificationPosted(_)).then_some(event.time),
+            posted: (backlog == 0 && is_post).then_some(event.time),
             delivery,
         };
         if intake.ended.contains(job.delivery.id) {
@@ -216,8 +288,12 @@ impl Deliverer {
     /// Deliveries were put off. Those that are still to be sent here were put off by a former
     /// worker, who died before it committed that: they would be sent now, and again when they come
     /// due.
-    fn leave_to_agenda(&mut self, deliveries: &[ParkedDelivery]) {
+    fn leave_to_agenda(&mut self, partition: Partition, deliveries: &[ParkedDelivery]) {
         for parked in deliveries {
+            let intake = self.partitions.get_mut(&partition);
+            for backlog in intake.into_iter().flat_map(|intake| intake.backlogs.values_mut()) {
+                backlog.leave_to_agenda(parked);
+            }
             let lane = (parked.endpoint, parked.item, 0);
             if let Some(job) = self.lanes.take_parked(&lane, parked.delivery) {
                 self.absorb(&job);

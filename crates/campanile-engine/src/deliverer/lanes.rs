@@ -7,10 +7,10 @@ use std::collections::{BTreeSet, VecDeque};
 
 use campanile_core::port::PieceKey;
 use campanile_core::{
-    AppId, Delivery, DeliveryId, EndpointId, NotificationId, Offset, Partition, Tick, Timestamp,
-    UserRef,
+    AppId, Delivery, DeliveryId, EndpointId, NotificationId, Partition, Tick, Timestamp, UserRef,
 };
 
+use super::backlog::Owed;
 use crate::pieces::Map;
 
 /// A delivery in a worker's hands.
@@ -24,10 +24,10 @@ pub(crate) struct Job {
     pub(crate) arrival: u64,
     /// Which assignment of the partition it belongs to.
     pub(crate) assignment: u64,
-    /// The event whose progress waits for it: the cause, or the agenda entry that came due.
-    pub(crate) record: Offset,
+    /// The event whose progress waits for it, and which progress that is.
+    pub(crate) owed: Owed,
     /// Events that came to the same delivery meanwhile; their progress waits for it, too.
-    pub(crate) also: Vec<Offset>,
+    pub(crate) also: Vec<Owed>,
     /// Whether the agenda has it, because a former worker put it off.
     pub(crate) is_parked: bool,
     /// When its post came into the log; absent if it is none, or was put off.
@@ -95,7 +95,7 @@ impl Lanes {
             .or_insert_with(|| Lane { jobs: VecDeque::new(), step: Step::Idle });
         let mut known = lane.jobs.iter_mut();
         if let Some(known) = known.find(|known| known.delivery.id == job.delivery.id) {
-            known.also.push(job.record);
+            known.also.push(job.owed);
             known.attempts = known.attempts.max(job.attempts);
             known.is_parked = false;
             return false;
@@ -193,7 +193,7 @@ impl Lanes {
 
 #[cfg(test)]
 mod tests {
-    use campanile_core::{DeliveryKind, Platform};
+    use campanile_core::{DeliveryKind, Offset, Platform};
 
     use super::*;
 
@@ -212,12 +212,16 @@ mod tests {
             partition: Partition(0),
             arrival: record,
             assignment: 1,
-            record: Offset(record),
+            owed: owed(record),
             also: Vec::new(),
             is_parked: false,
             posted: None,
             attempts: 0,
         })
+    }
+
+    fn owed(record: u64) -> Owed {
+        Owed { backlog: 0, record: Offset(record) }
     }
 
     fn lanes(jobs: &[(u64, u64)]) -> Lanes {
@@ -237,7 +241,7 @@ mod tests {
     fn an_event_that_comes_to_the_same_delivery_waits_for_it() {
         let mut lanes = lanes(&[(1, 1), (1, 9)]);
         let job = lanes.pop(&LANE);
-        assert_eq!(job.map(|job| (job.record, job.also)), Some((Offset(1), vec![Offset(9)])));
+        assert_eq!(job.map(|job| (job.owed, job.also)), Some((owed(1), vec![owed(9)])));
         assert_eq!((lanes.jobs(), lanes.pop(&LANE).is_none()), (0, true));
     }
 
@@ -245,7 +249,7 @@ mod tests {
     fn what_is_parked_leaves_its_lane_unless_it_is_being_sent() {
         let mut lanes = lanes(&[(1, 1), (2, 2), (3, 3)]);
         lanes.wait(LANE, Tick::default());
-        let taken = |job: Option<Job>| job.map(|job| job.record);
+        let taken = |job: Option<Job>| job.map(|job| job.owed.record);
         assert_eq!(taken(lanes.take_parked(&LANE, id(2))), Some(Offset(2)));
         assert_eq!(taken(lanes.take_parked(&LANE, id(1))), Some(Offset(1)));
         assert_eq!((lanes.jobs(), lanes.next_retry()), (1, None));

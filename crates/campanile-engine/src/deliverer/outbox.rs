@@ -12,6 +12,7 @@ use campanile_core::{
 };
 use campanile_proto::codec;
 
+use super::backlog::Owed;
 use super::lanes::Job;
 use crate::tasks::sleep;
 use crate::telemetry::Telemetry;
@@ -32,7 +33,7 @@ pub(crate) struct Putoff {
 pub(crate) struct Done {
     pub(crate) partition: Partition,
     pub(crate) assignment: u64,
-    pub(crate) record: Offset,
+    pub(crate) owed: Owed,
 }
 
 /// What is settled and not written down yet.
@@ -121,8 +122,8 @@ impl Outbox {
 
 fn done(job: &Job) -> impl Iterator<Item = Done> {
     let (partition, assignment) = (job.partition, job.assignment);
-    let records = std::iter::once(job.record).chain(job.also.iter().copied());
-    records.map(move |record| Done { partition, assignment, record })
+    let all = std::iter::once(job.owed).chain(job.also.iter().copied());
+    all.map(move |owed| Done { partition, assignment, owed })
 }
 
 fn fact(job: &Job, event: Event) -> Fact {

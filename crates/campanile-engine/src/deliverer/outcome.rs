@@ -2,17 +2,14 @@
 
 use campanile_core::port::RouteDown;
 use campanile_core::{
-    End, Event, HoldReason, Outcome, RegistrationId, RetireReason, Route, RouteHealth, Settled,
-    Suppression, Timestamp, Verdict, judge,
+    End, Event, HoldReason, Outcome, RegistrationId, RetireReason, Route, Settled, Suppression,
+    Timestamp, Verdict, judge,
 };
 
 use super::Deliverer;
 use super::lanes::{Job, LaneKey, Step};
 use super::outbox::Putoff;
 use super::routes::Held;
-
-/// How often the time of a hold doubles at most: a minute becomes a quarter of an hour.
-const MOST_DOUBLINGS: u32 = 4;
 
 impl Deliverer {
     /// An attempt was answered, or was not.
@@ -36,10 +33,15 @@ impl Deliverer {
             _ => self.jitter(),
         };
         let policy = &self.parts.config.policy;
-        let health = &self.routes.get(route).health;
-        match judge(outcome, job.attempts, now, jitter, health, policy) {
+        let state = self.routes.get(route);
+        let is_probe = state.is_probe(lane, job.arrival);
+        let verdict = judge(outcome, job.attempts, now, jitter, &state.health, policy);
+        let verdict = match is_probe {
+            true => self.tried(route, outcome, verdict, jitter),
+            false => verdict,
+        };
+        match verdict {
             Verdict::Done => {
-                self.routes.get(route).holds = 0;
                 let telemetry = &self.parts.telemetry;
                 telemetry.deliverer_accepted.add(1);
                 if let Some(posted) = job.posted {
@@ -63,12 +65,51 @@ impl Deliverer {
             Verdict::RetireEndpoint(reason) => {
                 self.retire(lane, &job, registration, reason, outcome);
             }
-            Verdict::HoldRoute(hold, until) => {
-                let until = self.hold(route, until, Some(hold), outcome.reason());
-                self.park(&lane, until, outcome.reason().to_owned(), Some(hold));
+            Verdict::HoldRoute(why, until) => {
+                self.hold(route, until, why, outcome.reason(), is_probe);
+                self.hold_back(&lane, route);
             }
         }
         self.advance(lane);
+    }
+
+    /// The delivery that tries a held route was answered, or was not. Any answer that is about the
+    /// delivery shows that the route works; without one it is held for longer.
+    fn tried(
+        &mut self,
+        route: &Route,
+        outcome: &Outcome,
+        verdict: Verdict,
+        jitter: f64,
+    ) -> Verdict {
+        let (now, _) = self.now();
+        let policy = &self.parts.config.policy;
+        let state = self.routes.get(route);
+        let why = state.held.as_ref().map_or(HoldReason::Unreachable, |held| held.why);
+        let retry_after = match (&verdict, outcome) {
+            (Verdict::HoldRoute(..), _) => return verdict,
+            (Verdict::RetryAt(at), _) if *at <= now => return verdict,
+            (_, Outcome::Unavailable { retry_after, .. }) => *retry_after,
+            (
+                _,
+                Outcome::Indefinite { .. }
+                | Outcome::Unprocessed { .. }
+                | Outcome::CredentialStale { .. },
+            ) => None,
+            _ => {
+                (state.held, state.failures) = (None, 0);
+                state.health.mended();
+                self.parts.telemetry.deliverer_mended.add(1);
+                tracing::info!(%route, "route works again");
+                return verdict;
+            }
+        };
+        let until = now.after(state.health.pause(jitter, retry_after, policy));
+        if verdict == Verdict::GiveUp {
+            self.hold(route, until, why, outcome.reason(), true);
+            return verdict;
+        }
+        Verdict::HoldRoute(why, until)
     }
 
     /// There is no room on a route and will be none soon.
@@ -76,8 +117,10 @@ impl Deliverer {
         self.parts.telemetry.deliverer_route_down.add(1);
         let (now, tick) = self.now();
         let jitter = self.jitter();
+        let policy = &self.parts.config.policy;
         let state = self.routes.get(route);
-        if state.rest_until.is_some() || state.held.is_some() {
+        let is_tried = state.held.as_ref().is_some_and(|held| held.probe.is_some());
+        if state.rest_until.is_some() || (state.held.is_some() && !is_tried) {
             return;
         }
         state.failures = state.failures.saturating_add(1);
@@ -91,15 +134,15 @@ impl Deliverer {
                 Outcome::Unavailable { status: 0, reason: reason.clone(), retry_after: None }
             }
         };
-        let policy = &self.parts.config.policy;
         let failures = state.failures.min(policy.attempts - 1);
-        match judge(&outcome, failures, now, jitter, &RouteHealth::default(), policy) {
-            Verdict::RetryAt(at) => state.rest_until = Some(tick.after(at.since(now))),
-            Verdict::HoldRoute(hold, until) => {
-                self.hold(route, until, Some(hold), &reason);
+        match judge(&outcome, failures, now, jitter, &state.health, policy) {
+            Verdict::HoldRoute(why, until) => self.hold(route, until, why, &reason, is_tried),
+            Verdict::RetryAt(at) if !is_tried => {
+                state.rest_until = Some(tick.after(at.since(now)));
             }
-            Verdict::Park(until) => {
-                self.hold(route, until, Some(HoldReason::Unreachable), &reason);
+            Verdict::RetryAt(_) | Verdict::Park(_) => {
+                let until = now.after(state.health.pause(jitter, None, policy));
+                self.hold(route, until, HoldReason::Unreachable, &reason, is_tried);
             }
             Verdict::Done | Verdict::GiveUp | Verdict::RetireEndpoint(_) => {}
         }
@@ -190,34 +233,33 @@ impl Deliverer {
         self.end(&lane, End::AddressGone { status: *status, reason: said.clone() });
     }
 
-    /// Sends nothing more on a route for a while: until `until` the first time, twice as long each
-    /// further time until something is accepted, because every hold costs an event per delivery
-    /// that waits. Who waits for the route goes on the agenda. Answers until when.
+    /// Sends nothing more on a route until one delivery may try it at `until`. Who waits for the
+    /// route is read again then. Of a route that is held already only who `tries` it has news.
     fn hold(
         &mut self,
         route: &Route,
         until: Timestamp,
-        hold: Option<HoldReason>,
+        why: HoldReason,
         reason: &str,
-    ) -> Timestamp {
+        tries: bool,
+    ) {
         let (now, tick) = self.now();
-        if let Some(held) = self.routes.held(route, tick) {
-            return held.until;
+        let state = self.routes.get(route);
+        if state.held.is_some() && !tries {
+            return;
         }
         self.parts.telemetry.deliverer_holds.add(1);
-        let state = self.routes.get(route);
-        let span = until.since(now).saturating_mul(1 << state.holds.min(MOST_DOUBLINGS));
-        state.holds = state.holds.saturating_add(1);
-        let (until, tick) = (now.after(span), tick.after(span));
-        tracing::warn!(%route, ?hold, reason, %until, "route held");
-        state.held = Some(Held { until, tick, hold, reason: reason.to_owned() });
+        state.health.held();
+        let since = state.held.as_ref().map_or(now, |held| held.since);
+        let (tick, reason) = (tick.after(until.since(now)), reason.to_owned());
+        tracing::warn!(%route, ?why, reason, %until, "route held");
+        state.held = Some(Held { since, until, tick, why, reason, probe: None });
         for lane in std::mem::take(&mut state.ready).into_values() {
             if let Some((_, Step::Ready)) = self.lanes.first(&lane) {
-                self.park(&lane, until, reason.to_owned(), hold);
+                self.hold_back(&lane, route);
                 self.advance(lane);
             }
         }
-        until
     }
 
     fn jitter(&self) -> f64 {

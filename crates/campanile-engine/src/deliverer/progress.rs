@@ -6,6 +6,10 @@ use std::ops::Range;
 use campanile_core::port::Progress;
 use campanile_core::{Offset, Partition};
 
+/// The most events that can have been open in a worker; a progress that says more is read as if
+/// nothing above its position were finished.
+const MOST_OPEN: u64 = 65_536;
+
 /// Counts the unfinished deliveries of every event between the committed position and the last
 /// event read.
 #[derive(Debug)]
@@ -27,9 +31,50 @@ impl Tracker {
         Self { partition, start, next, read: next, open: BTreeMap::new() }
     }
 
+    /// What is owed from `next` on, without what is `finished`. Read to the end of what is finished:
+    /// what is not below that is open, one delivery each as far as is known.
+    pub(crate) fn owing(partition: Partition, next: Offset, finished: &[Range<u64>]) -> Self {
+        let read = finished.last().map_or(next, |last| Offset(last.end));
+        let mut tracker = Self::new(Progress::from(partition, read));
+        let starts = finished.iter().map(|range| range.start);
+        let ends = std::iter::once(next.0).chain(finished.iter().map(|range| range.end));
+        let gaps: Vec<_> = ends.zip(starts).map(|(end, start)| end..start).collect();
+        if gaps.iter().map(|gap| gap.end.saturating_sub(gap.start)).sum::<u64>() > MOST_OPEN {
+            return Self::new(Progress::from(partition, next));
+        }
+        gaps.into_iter().flatten().for_each(|offset| tracker.reopen(Offset(offset)));
+        tracker
+    }
+
+    /// Whether something of the record at `offset` is owed, or may be.
+    pub(crate) fn owes(&self, offset: Offset) -> bool {
+        offset >= self.read || self.open.contains_key(&offset)
+    }
+
+    /// The offset after the last event read.
+    pub(crate) const fn read_to(&self) -> Offset {
+        self.read
+    }
+
+    /// The events with unfinished deliveries.
+    pub(crate) fn open(&self) -> impl Iterator<Item = Offset> {
+        self.open.keys().copied()
+    }
+
+    /// One more delivery of an event that was read is unfinished, however long ago that was.
+    pub(crate) fn reopen(&mut self, offset: Offset) {
+        *self.open.entry(offset).or_default() += 1;
+        self.next = self.next.min(offset);
+    }
+
     /// Whether the event was finished before this worker had the partition.
     pub(crate) fn was_finished(&self, offset: Offset) -> bool {
         self.start.is_finished(offset)
+    }
+
+    /// Whether nothing from `offset` on was finished before this worker had the partition.
+    pub(crate) fn is_new_from(&self, offset: Offset) -> bool {
+        self.start.finished.last().is_none_or(|last| last.end <= offset.0)
     }
 
     /// Takes note of an event that was read, with its number of deliveries.
@@ -69,12 +114,17 @@ impl Tracker {
             }
         }
         finished.truncate(Progress::MOST_RANGES);
-        Progress { partition: self.partition, next: Offset(next), finished }
+        Progress { finished, ..Progress::from(self.partition, Offset(next)) }
     }
 
     /// Whether so much is finished out of order that no more should be read.
     pub(crate) fn is_full(&self) -> bool {
         self.open.len() >= Progress::MOST_RANGES
+    }
+
+    /// Whether no event read is open.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.open.is_empty()
     }
 
     fn advance(&mut self) {
@@ -98,7 +148,7 @@ mod tests {
 
     fn tracker(next: u64, finished: &[Range<u64>]) -> Tracker {
         let finished = finished.to_vec();
-        Tracker::new(Progress { partition: Partition(0), next: Offset(next), finished })
+        Tracker::new(Progress { finished, ..Progress::from(Partition(0), Offset(next)) })
     }
 
     fn committed(tracker: &Tracker) -> (u64, Vec<(u64, u64)>) {
@@ -129,6 +179,28 @@ mod tests {
         assert_eq!(committed(&tracker), (3, vec![]));
         tracker.settle(Offset(3));
         assert_eq!(committed(&tracker), (4, vec![]));
+    }
+
+    #[test]
+    fn what_is_owed_is_known_again_from_what_is_stored() {
+        let mut tracker = Tracker::owing(Partition(0), Offset(10), &[]);
+        tracker.reopen(Offset(4));
+        tracker.reopen(Offset(4));
+        tracker.reopen(Offset(7));
+        assert_eq!(committed(&tracker), (4, vec![(5, 7), (8, 10)]));
+        let mut again = Tracker::owing(Partition(0), Offset(4), &[5..7, 8..10]);
+        let owed: Vec<_> = (0..12).filter(|offset| again.owes(Offset(*offset))).collect();
+        assert_eq!((owed, again.read_to()), (vec![4, 7, 10, 11], Offset(10)));
+        assert_eq!(committed(&again), committed(&tracker));
+        again.reopen(Offset(4));
+        again.settle(Offset(4));
+        again.settle(Offset(7));
+        again.read(Offset(10), 1);
+        assert_eq!(committed(&again), (4, vec![(5, 10)]));
+        again.settle(Offset(4));
+        assert_eq!(committed(&again), (10, vec![]));
+        again.settle(Offset(10));
+        assert_eq!((committed(&again), again.is_settled()), ((11, vec![]), true));
     }
 
     #[test]

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use campanile_core::{HoldReason, Route, RouteHealth, Tick, Timestamp};
+use campanile_core::port::Hold;
+use campanile_core::{HoldReason, Partition, Route, RouteHealth, Tick, Timestamp};
 
-use super::lanes::LaneKey;
+use super::lanes::{LaneKey, Lanes};
 
 /// What a worker knows of one route.
 #[derive(Debug, Default)]
@@ -17,21 +18,46 @@ pub(crate) struct RouteState {
     pub(crate) health: RouteHealth,
     /// How often in a row there was no connection.
     pub(crate) failures: u32,
-    /// How often in a row it was held without a push being accepted in between.
-    pub(crate) holds: u32,
     /// Not to be asked for room before this.
     pub(crate) rest_until: Option<Tick>,
-    /// Deliveries go straight to the agenda until this.
+    /// It does not send; what is for it waits.
     pub(crate) held: Option<Held>,
+    /// Whose backlog is read to find a delivery that tries it.
+    pub(crate) trying: Option<Partition>,
 }
 
 /// A route that does not send at present.
 #[derive(Clone, Debug)]
 pub(crate) struct Held {
+    pub(crate) since: Timestamp,
     pub(crate) until: Timestamp,
+    /// When one delivery may try it.
     pub(crate) tick: Tick,
-    pub(crate) hold: Option<HoldReason>,
+    pub(crate) why: HoldReason,
     pub(crate) reason: String,
+    /// The delivery that tries it: its lane and arrival.
+    pub(crate) probe: Option<(LaneKey, u64)>,
+}
+
+impl RouteState {
+    /// Whether the first job of a lane, which arrived as number `arrival`, may be sent; of a held
+    /// route it is one at a time, once the pause is over.
+    pub(crate) fn admits(&mut self, lane: LaneKey, arrival: u64, now: Tick) -> bool {
+        let Some(held) = &mut self.held else { return true };
+        match held.probe {
+            Some(probe) => probe == (lane, arrival),
+            None if held.tick <= now => {
+                held.probe = Some((lane, arrival));
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Whether this job tries the route.
+    pub(crate) fn is_probe(&self, lane: LaneKey, arrival: u64) -> bool {
+        self.held.as_ref().is_some_and(|held| held.probe == Some((lane, arrival)))
+    }
 }
 
 /// Every route a worker has met.
@@ -57,15 +83,6 @@ impl Routes {
     /// Takes the routes on which somebody may wait for room.
     pub(crate) fn wanting_room(&mut self) -> BTreeSet<Route> {
         std::mem::take(&mut self.wanting)
-    }
-
-    /// Whether the route is held at `now`, and how. A hold that is over is forgotten.
-    pub(crate) fn held(&mut self, route: &Route, now: Tick) -> Option<Held> {
-        let state = self.states.get_mut(route)?;
-        if state.held.as_ref().is_some_and(|held| held.tick <= now) {
-            state.held = None;
-        }
-        state.held.clone()
     }
 
     /// Whether to ask for one more slot on a route: if somebody waits who is not asked for yet, it
@@ -97,5 +114,54 @@ impl Routes {
             .filter(|(_, state)| over(state))
             .map(|(route, _)| route.clone())
             .collect()
+    }
+
+    /// A former worker held a route. If this one knows nothing better, one delivery tries it now.
+    pub(crate) fn restore(&mut self, hold: &Hold, now: Tick) {
+        self.states.entry(hold.route.clone()).or_insert_with(|| RouteState {
+            held: Some(Held {
+                since: hold.since,
+                until: hold.since,
+                tick: now,
+                why: hold.why,
+                reason: hold.why.to_string(),
+                probe: None,
+            }),
+            ..RouteState::default()
+        });
+    }
+
+    /// When the next pause of a held route is over that lasts at `now`.
+    pub(crate) fn next_try(&self, now: Tick) -> Option<Tick> {
+        let held = self.states.values().filter_map(|state| state.held.as_ref());
+        held.map(|held| held.tick).filter(|tick| *tick > now).min()
+    }
+
+    /// Whether the backlog of `partition` may be read: `Some(true)` if the route works,
+    /// `Some(false)` if a delivery is to be found that tries it.
+    pub(crate) fn may_read(&self, route: &Route, partition: Partition, now: Tick) -> Option<bool> {
+        let Some(state) = self.states.get(route) else { return Some(true) };
+        let Some(held) = &state.held else { return Some(true) };
+        let is_free = held.probe.is_none() && held.tick <= now;
+        let is_tried = state.trying.is_some_and(|trying| trying != partition);
+        (is_free && !is_tried).then_some(false)
+    }
+
+    /// A partition is gone, and with it whatever was to try a route.
+    pub(crate) fn drop_partition(&mut self, partition: Partition) {
+        for state in self.states.values_mut().filter(|it| it.trying == Some(partition)) {
+            state.trying = None;
+        }
+    }
+
+    /// Forgets deliveries that tried a route and ended without an answer: suppressed, put off, or
+    /// gone with their partition.
+    pub(crate) fn forget_lost_probes(&mut self, lanes: &Lanes) {
+        for held in self.states.values_mut().filter_map(|state| state.held.as_mut()) {
+            let is_there = |(lane, arrival): (LaneKey, u64)| {
+                lanes.first(&lane).is_some_and(|(job, _)| job.arrival == arrival)
+            };
+            held.probe = held.probe.filter(|probe| is_there(*probe));
+        }
     }
 }

@@ -38,7 +38,7 @@ impl Deliverer {
         for done in settled {
             let intake = self.partitions.get_mut(&done.partition);
             if let Some(intake) = intake.filter(|intake| intake.assignment == done.assignment) {
-                intake.tracker.settle(done.record);
+                intake.settle(done.owed);
                 self.uncommitted.insert(done.partition);
             }
         }
@@ -60,7 +60,7 @@ impl Deliverer {
     pub(super) async fn commit(&mut self, reader: &mut dyn GroupReader) {
         let partitions = std::mem::take(&mut self.uncommitted);
         let known = partitions.iter().filter_map(|partition| self.partitions.get(partition));
-        let progress: Vec<_> = known.map(|intake| intake.tracker.progress()).collect();
+        let progress: Vec<_> = known.map(|intake| intake.progress(self.parts.planted)).collect();
         self.uncommitted_since = None;
         if let Err(error) = reader.commit(&progress).await {
             tracing::warn!(%error, "progress not committed");
@@ -115,7 +115,11 @@ impl Deliverer {
                     self.on_sent(lane, attempt, &route, registration, &outcome);
                 }
                 Wake::Written(settled) => self.on_written(&settled),
-                Wake::Room { .. } | Wake::Loaded { .. } | Wake::Group(_) | Wake::Shutdown => {}
+                Wake::Room { .. }
+                | Wake::Loaded { .. }
+                | Wake::Reread { .. }
+                | Wake::Group(_)
+                | Wake::Shutdown => {}
                 Wake::Timer => sleep(Duration::from_millis(1)).await,
             }
             self.write_if_due();

@@ -93,6 +93,11 @@ impl View {
         endpoints.any(|endpoint| endpoint.address.platform() == self.platform)
     }
 
+    /// The offset after the last event folded.
+    pub(crate) const fn read_to(&self) -> Offset {
+        self.read_to
+    }
+
     /// The oldest checkpoint at which an answer of the projection can be brought up to date.
     pub(crate) const fn needs(&self) -> Offset {
         self.held_from

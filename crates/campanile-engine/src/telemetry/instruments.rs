@@ -34,8 +34,14 @@ impl Gauge {
         self.0.store(wide(n), Ordering::Relaxed);
     }
 
+    /// How much there was last.
+    #[must_use]
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
     pub(super) fn value(&self) -> Value {
-        Value::Gauge(self.0.load(Ordering::Relaxed))
+        Value::Gauge(self.get())
     }
 }
 

@@ -13,9 +13,11 @@ use std::pin::pin;
 use std::time::Duration;
 
 use campanile_core::port::{
-    CommitError, Flow, GroupEvent, GroupName, Progress, ReadError, StartAt,
+    CommitError, Flow, GroupEvent, GroupName, Hold, Progress, ReadError, StartAt,
 };
-use campanile_core::{Offset, Partition};
+use campanile_core::{
+    AppId, Environment, HoldReason, Offset, Partition, Platform, Route, Timestamp,
+};
 use futures::FutureExt;
 
 use super::bench::{Bench, LogFactory, PARTITIONS, bodies};
@@ -161,14 +163,27 @@ pub async fn nothing_goes_without_an_assignment(factory: &impl LogFactory) {
     assert_eq!(bench.admin().progress(&group).await.unwrap(), before);
 }
 
-/// What `commit` stored is what a later `Assigned` tells, the finished ranges among it, and the
+fn route(platform: Platform) -> Route {
+    let app = AppId::new("app").expect("an id");
+    Route { app, platform, environment: Environment::Sandbox, credential: "com.acme.app".into() }
+}
+
+/// What `commit` stored is what a later `Assigned` tells, finished ranges and holds and all, and the
 /// records come from `next` on, the finished ones too.
 pub async fn a_later_member_goes_on_where_progress_was_committed(factory: &impl LogFactory) {
     let bench = Bench::new(factory).await;
     let group = bench.group().await;
     let at = bench.append(0, &["a", "b", "c", "d"]).await;
     let finished = at[2].0..at[2].0 + 1;
-    let progress = Progress { finished: vec![finished], ..Progress::from(P0, at[1]) };
+    let hold = Hold {
+        route: route(Platform::Apns),
+        why: HoldReason::Credential,
+        since: Timestamp::from_millis(1),
+        next: at[0],
+        finished: std::iter::once(at[2].0..at[3].0).collect(),
+    };
+    let holds = vec![hold.clone(), Hold { route: route(Platform::Fcm), finished: vec![], ..hold }];
+    let progress = Progress { finished: vec![finished], holds, ..Progress::from(P0, at[1]) };
     let mut member = Member::alone(&bench, &group).await;
     member.until("the records", |it| it.count() == 4).await;
     member.reader.commit(std::slice::from_ref(&progress)).await.unwrap();

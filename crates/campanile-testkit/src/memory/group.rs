@@ -165,7 +165,7 @@ impl GroupReader for MemoryReader {
         let mut state = self.log.lock();
         self.settle(&mut state);
         for progress in done {
-            assert!(is_well_formed(progress), "not a progress: {progress:?}");
+            assert!(Progress::is_well_formed(progress), "not a progress: {progress:?}");
             let partition = progress.partition;
             self.holding(&state, partition).ok_or(CommitError::Fenced(partition))?;
             let group = state.durable.groups.entry(self.group.clone()).or_default();
@@ -190,15 +190,4 @@ impl Drop for MemoryReader {
         self.log.lock().memberships.leave(&self.group, self.member);
         self.log.shared.changed.notify_waiters();
     }
-}
-
-/// What [`Progress::finished`] promises.
-fn is_well_formed(progress: &Progress) -> bool {
-    let mut above = progress.next.0;
-    let apart = progress.finished.iter().all(|range| {
-        let fits = range.start > above && range.end > range.start;
-        above = range.end;
-        fits
-    });
-    apart && progress.finished.len() <= Progress::MOST_RANGES
 }

@@ -6,7 +6,9 @@ use super::faults::Fault;
 const BRANCHES: &[&str] = &[
     "role stops because its group is missing",
     "deliverer_left_to_agenda",
-    "deliverer_ended_before",
+    "deliverer_held",
+    "deliverer_reread",
+    "deliverer_mended",
     "cleared on apns",
     "cleared on fcm",
 ];

@@ -61,10 +61,11 @@ pub(crate) struct Skipped {
 impl Skipped {
     /// Whether nobody of `platform` works on the event at `offset` any more.
     pub(crate) fn covers(&self, platform: Platform, partition: Partition, offset: Offset) -> bool {
+        let owes_nothing = self.had.holds.iter().all(|hold| hold.is_finished(offset));
         self.platform == platform
             && self.had.partition == partition
             && offset < self.end
-            && !self.had.is_finished(offset)
+            && !(self.had.is_finished(offset) && owes_nothing)
     }
 }
 
@@ -294,7 +295,8 @@ impl Director {
             let (group, stream) = Role::of(platform).group();
             for progress in logs.progress(stream, &group).await {
                 let tail = logs.tail(stream, progress.partition).await;
-                if progress.next < tail || !progress.finished.is_empty() {
+                let is_behind = progress.next < tail || !progress.finished.is_empty();
+                if is_behind || !progress.holds.is_empty() {
                     let what = format!("the workers of {platform} are at {progress:?} of {tail}");
                     return Busy::With(what);
                 }

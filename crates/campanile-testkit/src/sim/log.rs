@@ -332,8 +332,8 @@ impl GroupReader for SimReader {
         }
         let answer = self.inner.commit(done).await;
         let who = self.who;
-        for Progress { partition, next, finished } in done {
-            stage.note(format_args!("{who} commits {partition} {next} {finished:?}"));
+        for Progress { partition, next, finished, holds } in done {
+            stage.note(format_args!("{who} commits {partition} {next} {finished:?} {holds:?}"));
         }
         if let Err(error) = &answer {
             stage.reach("commit fenced");

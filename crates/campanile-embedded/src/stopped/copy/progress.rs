@@ -59,8 +59,13 @@ impl<'a> Carried<'a> {
     ///
     /// # Errors
     /// [`OpenError::Scattered`] if there are more finished ranges than progress can hold: to
-    /// forget any would be to ring again for what they hold.
+    /// forget any would be to ring again for what they hold. [`OpenError::Held`] if a route owes
+    /// something: to forget that would be to lose it.
     pub(super) fn finish(self, heads: &[Head]) -> Result<(GroupKey, Vec<Progress>), OpenError> {
+        if let Some(hold) = self.old.iter().flat_map(|progress| &progress.holds).next() {
+            let (group, route) = (self.key.1.to_string(), hold.route.to_string());
+            return Err(OpenError::Held { group, route });
+        }
         let mut stored = Vec::with_capacity(self.lanes.len());
         for (partition, lane) in (0..self.partitions).zip(self.lanes) {
             if lane.finished.len() > Progress::MOST_RANGES {
@@ -69,7 +74,7 @@ impl<'a> Carried<'a> {
             let end = lane_of(stream_number(self.key.0), partition, self.partitions);
             let end = end.and_then(|lane| heads.get(lane)).map_or(0, |head| head.next);
             let (partition, next) = (Partition(partition), Offset(lane.next.unwrap_or(end)));
-            stored.push(Progress { partition, next, finished: lane.finished });
+            stored.push(Progress { finished: lane.finished, ..Progress::from(partition, next) });
         }
         Ok((self.key.clone(), stored))
     }

@@ -114,7 +114,8 @@ pub(super) fn repeated_for_a_reason(ground: &Ground, past: &Past, attempts: &[At
             let due = past.came_due.get(&delivery).into_iter().flatten();
             let mut records = due.copied().chain([attempt.cause]);
             let progress = attempt.progress.as_ref();
-            let is_over = progress.is_some_and(|it| records.all(|at| it.is_finished(at)));
+            let is_over =
+                progress.is_some_and(|it| records.all(|at| it.is_finished_for(&attempt.route, at)));
             if is_over {
                 let what = format!("{delivery} was sent although it is stored as finished");
                 ground.stage.broken("G4", what);

@@ -1,0 +1,285 @@
+//! Holds: what a route that does not send owes is left in the log, and read again when it works.
+//!
+//! Nothing is written for a delivery that waits: a partition's progress says from where on the
+//! route owes, and that is committed with the rest. When the pause is over, one delivery tries the
+//! route; if the platform answers it, all that waits is read again, in order, a little at a time.
+
+use campanile_core::port::{EventLog, Hold, ReadError, ReadLimit, Record};
+use campanile_core::{Offset, Partition, Position, Recorded, Route, plan};
+
+use super::backlog::{Backlog, Part, Pending};
+use super::intake::Intake;
+use super::lanes::LaneKey;
+use super::{Deliverer, LOG_RESTS, Wake};
+use crate::projector::decode;
+use crate::tasks::sleep;
+
+/// Records read again at once, and deliveries of a backlog under way before more are read.
+const AT_ONCE: ReadLimit = ReadLimit { records: 256, bytes: 1 << 20 };
+/// Records read at once to find one delivery that tries a route.
+const TO_TRY: usize = 32;
+
+impl Intake {
+    /// A backlog that waits to be planned, and the state that is missing for it.
+    pub(super) fn next_pending(&self) -> Option<(u64, Vec<campanile_core::port::PieceKey>)> {
+        let pending =
+            |it: &Backlog| Some((it.number, self.view.missing(&it.pending.as_ref()?.events)));
+        self.backlogs.values().find_map(pending)
+    }
+}
+
+impl Deliverer {
+    /// Takes over what former workers left of a partition. What the log has no more of it is lost,
+    /// and that is said loudly.
+    pub(super) async fn restore(
+        &mut self,
+        partition: Partition,
+        holds: &[Hold],
+    ) -> Result<(), ReadError> {
+        if holds.is_empty() {
+            return Ok(());
+        }
+        let kept = self.parts.events.bounds(partition).await;
+        let tick = self.parts.clock.tick();
+        for hold in holds {
+            if let Ok(kept) = &kept
+                && hold.next < kept.start
+            {
+                self.out_of_log(partition, &hold.route, hold.next, kept.start);
+            }
+            self.numbers += 1;
+            let backlog = Backlog::restored(self.numbers, partition, hold);
+            self.routes.restore(hold, tick);
+            if let Some(intake) = self.partitions.get_mut(&partition) {
+                intake.backlogs.insert(hold.route.clone(), backlog);
+            }
+            self.holding.insert(partition);
+        }
+        Ok(())
+    }
+
+    /// The first job of a lane waits for its route: it leaves memory, and is read again. With too
+    /// many routes in trouble it goes on the agenda.
+    pub(super) fn hold_back(&mut self, lane: &LaneKey, route: &Route) {
+        let Some((job, _)) = self.lanes.first(lane) else { return };
+        let (partition, is_parked) = (job.partition, job.is_parked);
+        let Some(held) = self.routes.get(route).held.clone() else { return };
+        let Some(intake) = self.partitions.get_mut(&partition) else { return };
+        let is_full = intake.backlogs.len() >= campanile_core::port::Progress::MOST_HOLDS;
+        if is_parked || (is_full && !intake.backlogs.contains_key(route)) {
+            return self.park(lane, held.until, held.reason, Some(held.why));
+        }
+        let Some(job) = self.lanes.pop(lane) else { return };
+        self.numbers += 1;
+        let number = self.numbers;
+        let read_to = intake.view.read_to();
+        let backlog = intake
+            .backlogs
+            .entry(route.clone())
+            .or_insert_with(|| Backlog::new(number, partition, read_to, held.why, held.since));
+        let mine = backlog.number;
+        let all: Vec<_> = std::iter::once(job.owed).chain(job.also).collect();
+        for owed in &all {
+            backlog.take_back(*owed, job.delivery.id, job.attempts);
+        }
+        all.iter().filter(|owed| owed.backlog != mine).for_each(|owed| intake.settle(*owed));
+        self.parts.telemetry.deliverer_held.add(1);
+        self.holding.insert(partition);
+        self.uncommitted.insert(partition);
+    }
+
+    /// Reads on in the backlogs of routes that work, or that one delivery should try.
+    pub(super) fn catch_up(&mut self) {
+        if self.holding.is_empty() || self.drain_until.is_some() {
+            return;
+        }
+        self.routes.forget_lost_probes(&self.lanes);
+        let (routes, tick) = (&self.routes, self.parts.clock.tick());
+        let owned = self.holding.iter().filter_map(|it| Some((*it, self.partitions.get(it)?)));
+        let readable = owned.filter(|(_, intake)| !intake.is_revoking).flat_map(|(it, intake)| {
+            let may_read = move |route: &&Route| routes.may_read(route, it, tick).is_some();
+            intake.backlogs.keys().filter(may_read).map(move |route| (it, route.clone()))
+        });
+        for (partition, route) in readable.collect::<Vec<_>>() {
+            self.catch_up_on(partition, &route);
+        }
+    }
+
+    fn catch_up_on(&mut self, partition: Partition, route: &Route) {
+        let tick = self.parts.clock.tick();
+        let Some(is_open) = self.routes.may_read(route, partition, tick) else { return };
+        let has_room =
+            self.lanes.jobs() + self.outbox.len() < self.parts.config.in_memory.div_ceil(2);
+        let Some(intake) = self.partitions.get_mut(&partition) else { return };
+        let live = intake.view.read_to();
+        let Some(backlog) = intake.backlogs.get_mut(route) else { return };
+        if backlog.is_reading || backlog.pending.is_some() {
+            return;
+        }
+        let state = self.routes.get(route);
+        state.trying = state.trying.filter(|trying| *trying != partition);
+        let most = if is_open { AT_ONCE.records } else { TO_TRY };
+        let Some(part) = backlog.next_part(live, most) else {
+            // What a former worker finished for others it may have left here.
+            let is_new = intake.tracker.is_new_from(live);
+            backlog.follows |= is_new && backlog.has_caught_up(live);
+            if backlog.follows && backlog.tracker.is_settled() {
+                intake.backlogs.remove(route);
+                let is_done = intake.backlogs.is_empty();
+                self.uncommitted.insert(partition);
+                if is_done {
+                    self.holding.remove(&partition);
+                }
+            }
+            return;
+        };
+        if !has_room || backlog.out >= AT_ONCE.records {
+            return;
+        }
+        backlog.is_reading = true;
+        let number = backlog.number;
+        if !is_open {
+            self.routes.get(route).trying = Some(partition);
+        }
+        let events = self.parts.events.clone();
+        let limit = ReadLimit { records: most, ..AT_ONCE };
+        self.in_flight.push(Box::pin(async move {
+            let read = read_again(&*events, partition, &part, limit).await;
+            Wake::Reread { partition, backlog: number, part, read }
+        }));
+    }
+
+    /// A part of a backlog was read.
+    pub(super) fn on_reread(
+        &mut self,
+        partition: Partition,
+        number: u64,
+        part: Part,
+        read: Result<(Vec<Record>, Offset), ReadError>,
+    ) -> Result<(), ReadError> {
+        let generation = self.parts.events.identity().generation;
+        let Some(intake) = self.partitions.get_mut(&partition) else { return Ok(()) };
+        let live = intake.view.read_to();
+        let Some(backlog) = intake.backlog(number) else { return Ok(()) };
+        backlog.is_reading = false;
+        let (records, next) = match read {
+            Ok(read) => read,
+            Err(ReadError::OutOfRange { kept, .. }) => {
+                let from = backlog.tracker.read_to();
+                let start = Offset(kept.start);
+                if let Some(last) = kept.start.checked_sub(1) {
+                    backlog.tracker.pass(Offset(last));
+                }
+                let routes = intake.backlogs.iter().find(|(_, it)| it.number == number);
+                let route = routes.map(|(route, _)| route.clone());
+                route.iter().for_each(|route| self.out_of_log(partition, route, from, start));
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        let telemetry = &self.parts.telemetry;
+        let is_old = |record: &&Record| record.offset < live;
+        let events = records.iter().filter(is_old).filter_map(|record| {
+            let position = Position { generation, partition, offset: record.offset };
+            decode(record, position, telemetry).map(std::sync::Arc::new)
+        });
+        let events = events.collect();
+        backlog.pending = Some(Pending { events, part, next: next.min(live) });
+        self.process(partition);
+        Ok(())
+    }
+
+    /// Plans what was read of a backlog, once more, with the state of now.
+    pub(super) fn plan_again(&mut self, partition: Partition, number: u64) {
+        let platform = self.parts.config.platform;
+        let Some(intake) = self.partitions.get_mut(&partition) else { return };
+        let Some((route, backlog)) = intake.backlogs.iter_mut().find(|(_, it)| it.number == number)
+        else {
+            return;
+        };
+        let Some(Pending { events, part, next }) = backlog.pending.take() else { return };
+        let route = route.clone();
+        for event in &events {
+            self.plan_one_again(partition, &route, number, event, &part, platform);
+        }
+        let Some(intake) = self.partitions.get_mut(&partition) else { return };
+        let Some(backlog) = intake.backlog(number) else { return };
+        match part {
+            Part::From(_) => {
+                if let Some(last) = next.0.checked_sub(1) {
+                    backlog.tracker.pass(Offset(last));
+                }
+            }
+            // Those that the log does not have.
+            Part::Records(asked) => {
+                let found = |at: &Offset| events.iter().any(|it| it.position.offset == *at);
+                asked.iter().filter(|at| !found(at)).for_each(|at| backlog.give_up(*at));
+            }
+        }
+        self.uncommitted.insert(partition);
+    }
+
+    fn plan_one_again(
+        &mut self,
+        partition: Partition,
+        route: &Route,
+        number: u64,
+        event: &Recorded,
+        part: &Part,
+        platform: campanile_core::Platform,
+    ) {
+        let Some(intake) = self.partitions.get_mut(&partition) else { return };
+        let offset = event.position.offset;
+        let mut deliveries = plan(&intake.view.state(event), event);
+        deliveries.retain(|delivery| delivery.platform == platform);
+        let knows = intake.backlog(number).is_some_and(|backlog| backlog.knows(offset));
+        if !knows {
+            let on_route = |it: &_| intake.route(event, it).as_ref() == Some(route);
+            deliveries.retain(on_route);
+        }
+        let Some(backlog) = intake.backlog(number) else { return };
+        let owed = backlog.begin(part, offset, &deliveries);
+        self.parts.telemetry.deliverer_reread.add(owed.len());
+        for (at, attempts) in owed {
+            let Some(mut delivery) = deliveries.get(at).cloned() else { continue };
+            delivery.attempts = delivery.attempts.max(attempts);
+            self.enqueue(partition, event, delivery, number);
+        }
+    }
+
+    fn out_of_log(&self, partition: Partition, route: &Route, from: Offset, kept: Offset) {
+        self.parts.telemetry.deliverer_holds_cut.add(1);
+        tracing::error!(
+            %route, %partition, %from, %kept,
+            "route was held for longer than the log is kept; what it owed before that is lost"
+        );
+    }
+}
+
+/// Reads a part of a backlog; a log that cannot be reached is asked until it can.
+async fn read_again(
+    events: &dyn EventLog,
+    partition: Partition,
+    part: &Part,
+    limit: ReadLimit,
+) -> Result<(Vec<Record>, Offset), ReadError> {
+    loop {
+        let read = match part {
+            Part::Records(at) => {
+                let found = events.fetch(partition, at).await;
+                found.map(|found| (found.into_iter().flatten().collect(), Offset(0)))
+            }
+            Part::From(from) => {
+                let batch = events.read(partition, *from, limit).await;
+                batch.map(|batch| (batch.records, batch.next))
+            }
+        };
+        match read {
+            Err(ReadError::Unavailable { reason }) => {
+                tracing::warn!(%reason, "log unavailable");
+                sleep(LOG_RESTS).await;
+            }
+            read => return read,
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! What a route owes while it is held, and what it sends when it works again.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    missing_docs,
+    reason = "test code"
+)]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use campanile_core::port::{
+    EventLog, GroupName, LogAdmin, NewRecord, Progress, ReadLimit, RouteDown, StartAt, Stream,
+};
+use campanile_core::{
+    End, Fact, Generation, HoldReason, LogIdentity, Offset, Outcome, Partition, Platform, Route,
+    Suppression,
+};
+use campanile_engine::deliverer::{self, Deliverer};
+use campanile_engine::planted::Planted;
+use campanile_engine::projector::{self, Projector};
+use campanile_engine::tasks::{self, Shutdown, ShutdownHandle, Task, sleep};
+use campanile_engine::telemetry::Telemetry;
+use campanile_proto::codec;
+use campanile_testkit::memory::{
+    MemoryLog, MemoryProjection, ScriptedPusher, SeededEntropy, Sent, TokioClock,
+};
+use campanile_testkit::scenario::{Step, dismissed, posted, registered};
+use campanile_testkit::vocabulary::{START, app, item, phone, user};
+
+const PARTITION: Partition = Partition(0);
+const IDENTITY: LogIdentity = LogIdentity { id: [9; 16], generation: Generation(1), partitions: 1 };
+const ALL: ReadLimit = ReadLimit { records: usize::MAX, bytes: usize::MAX };
+/// Longer than the longest pause of a hold.
+const LONG: Duration = Duration::from_secs(2000);
+
+/// One platform's worker, on logs in memory.
+struct Ground {
+    clock: Arc<TokioClock>,
+    events: MemoryLog,
+    receipts: MemoryLog,
+    projection: Arc<MemoryProjection>,
+    pusher: ScriptedPusher,
+    telemetry: Arc<Telemetry>,
+    _projector: (ShutdownHandle, Task<Result<(), campanile_core::port::ReadError>>),
+}
+
+impl Ground {
+    async fn new() -> Self {
+        let clock = Arc::new(TokioClock::new(START));
+        let events = MemoryLog::new(IDENTITY, clock.clone());
+        let projection = Arc::new(MemoryProjection::new(IDENTITY));
+        let telemetry = Arc::new(Telemetry::default());
+        for name in ["projector", "deliverer"] {
+            let group = GroupName(name.to_owned());
+            events.create_group(&group, StartAt::Beginning).await.unwrap();
+        }
+        let parts = projector::Parts {
+            log: Arc::new(events.clone()),
+            stream: Stream::Events,
+            projection: projection.clone(),
+            group: GroupName("projector".to_owned()),
+            telemetry: telemetry.clone(),
+            planted: Planted::default(),
+        };
+        let (handle, shutdown) = Shutdown::new();
+        let task = tasks::spawn(Projector::new(parts).run(shutdown));
+        Self {
+            receipts: MemoryLog::new(IDENTITY, clock.clone()),
+            pusher: ScriptedPusher::new(clock.clone(), 64, Duration::from_secs(1)),
+            clock,
+            events,
+            projection,
+            telemetry,
+            _projector: (handle, task),
+        }
+    }
+
+    /// Starts a worker; dropping the task is a crash.
+    fn deliverer(&self) -> (ShutdownHandle, Task<Result<(), campanile_core::port::ReadError>>) {
+        let parts = deliverer::Parts {
+            events: Arc::new(self.events.clone()),
+            receipts: Arc::new(self.receipts.clone()),
+            projection: self.projection.clone(),
+            pusher: Arc::new(self.pusher.clone()),
+            group: GroupName("deliverer".to_owned()),
+            clock: self.clock.clone(),
+            entropy: Arc::new(SeededEntropy::new(1)),
+            telemetry: self.telemetry.clone(),
+            config: deliverer::Config::of(Platform::Apns),
+            planted: Planted::default(),
+        };
+        let (handle, shutdown) = Shutdown::new();
+        (handle, tasks::spawn(Deliverer::new(parts).run(shutdown)))
+    }
+
+    async fn happens(&self, whose: u16, step: Step) {
+        let user = user(whose);
+        let event = step.of(user).event(START);
+        let fact = Fact { app: app(), user, cause: None, event };
+        let body = codec::encode_fact(&fact);
+        let record = NewRecord { partition: PARTITION, user, body };
+        assert!(self.events.append(vec![record]).await.iter().all(Result::is_ok));
+    }
+
+    async fn events(&self) -> usize {
+        self.events.read(PARTITION, Offset(0), ALL).await.unwrap().records.len()
+    }
+
+    async fn ends(&self) -> Vec<End> {
+        let records = self.receipts.read(PARTITION, Offset(0), ALL).await.unwrap().records;
+        let receipts = records.iter().map(|record| codec::decode_receipt(&record.body).unwrap());
+        receipts.flat_map(|receipt| receipt.settled).map(|settled| settled.end).collect()
+    }
+
+    async fn progress(&self) -> Progress {
+        let group = GroupName("deliverer".to_owned());
+        self.events.progress(&group).await.unwrap().remove(0)
+    }
+}
+
+fn route() -> Route {
+    phone(1).address(user(1), 1).route(&app())
+}
+
+const NAMES: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
+
+#[tokio::test(start_paused = true)]
+async fn a_held_route_writes_nothing_is_tried_seldom_and_catches_up_in_order() {
+    let ground = Ground::new().await;
+    ground.pusher.take_down(&route(), RouteDown::Held(HoldReason::Credential));
+    ground.happens(1, registered(phone(1))).await;
+    let _deliverer = ground.deliverer();
+    for name in NAMES {
+        ground.happens(1, posted(name)).await;
+        sleep(Duration::from_secs(10)).await;
+    }
+    let progress = ground.progress().await;
+    assert_eq!((progress.next, progress.finished.len()), (Offset(7), 0), "it goes on");
+    let [hold] = &progress.holds[..] else { unreachable!("{progress:?}") };
+    assert_eq!((&hold.route, hold.why, hold.next), (&route(), HoldReason::Credential, Offset(1)));
+    assert_eq!((ground.events().await, ground.ends().await.len()), (7, 0), "nothing is written");
+    let tries = ground.telemetry.deliverer_route_down.get();
+    assert!((2..=6).contains(&tries), "tried {tries} times in a minute");
+    assert_eq!(ground.telemetry.deliverer_jobs.get(), 0, "nothing is kept in memory");
+
+    ground.happens(1, dismissed("b")).await;
+    ground.pusher.bring_up(&route());
+    sleep(LONG).await;
+    let shown = |sent: &Sent| sent.push.item;
+    let sent: Vec<_> = ground.pusher.sent().iter().map(shown).collect();
+    let due = NAMES.iter().filter(|name| **name != "b");
+    let due: Vec<_> = due.map(|name| item(user(1), name)).collect();
+    let shows: Vec<_> = sent.iter().filter(|id| **id != item(user(1), "b")).copied().collect();
+    assert_eq!(shows, due, "in the order of the log");
+    assert!(ground.ends().await.contains(&End::Suppressed(Suppression::Handled)));
+    let progress = ground.progress().await;
+    assert_eq!((progress.next, progress.holds), (Offset(8), vec![]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_held_survives_a_crash() {
+    let ground = Ground::new().await;
+    ground.pusher.take_down(&route(), RouteDown::Held(HoldReason::Credential));
+    ground.happens(1, registered(phone(1))).await;
+    let first = ground.deliverer();
+    for name in NAMES {
+        ground.happens(1, posted(name)).await;
+    }
+    sleep(Duration::from_secs(60)).await;
+    drop(first);
+    ground.pusher.bring_up(&route());
+    let _second = ground.deliverer();
+    sleep(Duration::from_secs(1)).await;
+    let sent: Vec<_> = ground.pusher.sent().iter().map(|sent| sent.push.item).collect();
+    assert_eq!(sent, NAMES.map(|name| item(user(1), name)), "tried at once, each once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_platform_that_only_fails_is_held_and_one_delivery_tries_it() {
+    let ground = Ground::new().await;
+    let failed =
+        |_: &Sent| Outcome::Unavailable { status: 503, reason: "down".into(), retry_after: None };
+    ground.pusher.answer_with(move |sent| failed(sent).into());
+    for whose in 0..100 {
+        ground.happens(whose, registered(phone(1))).await;
+        ground.happens(whose, posted("a")).await;
+    }
+    let _deliverer = ground.deliverer();
+    sleep(Duration::from_secs(60)).await;
+    let before = ground.pusher.sent().len();
+    assert!(before < 400, "{before} attempts in the first minute");
+    sleep(Duration::from_secs(3600)).await;
+    let tries = ground.pusher.sent().len() - before;
+    assert!((3..=30).contains(&tries), "{tries} attempts in an hour");
+    assert_eq!(ground.events().await, 200, "nothing is written for what waits");
+    let accepted = |_: &Sent| Outcome::Accepted { provider_id: "1".into() };
+    ground.pusher.answer_with(move |sent| accepted(sent).into());
+    sleep(LONG).await;
+    let ends = ground.ends().await;
+    assert!(ends.iter().all(|end| matches!(end, End::Accepted { .. })), "{ends:?}");
+    assert_eq!(ends.len(), 100);
+    assert_eq!(ground.progress().await.holds, vec![]);
+}
