@@ -27,3 +27,4 @@ mod ring;
 mod suppress;
 mod sweeps;
 mod tower;
+mod trouble;

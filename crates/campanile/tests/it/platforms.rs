@@ -12,20 +12,20 @@ use crate::tower::{APP, INBOX_APP, Tower, write_private};
 
 const PROJECT: &str = "shop-4711";
 /// Alice's iPhone.
-const PHONE: &str = "a1";
+pub(crate) const PHONE: &str = "a1";
 /// Her Android tablet, as it was registered first: by a token, and another by its installation id.
-const TABLET: &str = "tablet:APA91b";
+pub(crate) const TABLET: &str = "tablet:APA91b";
 const WATCH: &str = "watch";
 
 /// A tower that also reaches a simulated Google.
-struct Both {
-    tower: Tower,
-    fcm: Simulator,
+pub(crate) struct Both {
+    pub(crate) tower: Tower,
+    pub(crate) fcm: Simulator,
     account: ServiceAccount,
 }
 
 impl Both {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let tower = Tower::new();
         tower.device(PHONE);
         let fcm = Simulator::spawn_thread(Config::default()).unwrap();
@@ -46,7 +46,7 @@ impl Both {
         Self { tower, fcm, account }
     }
 
-    async fn serve(&self) -> (Server, Client) {
+    pub(crate) async fn serve(&self) -> (Server, Client) {
         self.tower.serve(None).await
     }
 
@@ -58,7 +58,7 @@ impl Both {
     }
 
     /// Waits until the phone shows a notification, or does not.
-    async fn phone(&self, id: &str, shows: bool) {
+    pub(crate) async fn phone(&self, id: &str, shows: bool) {
         let is_right = |device: &campanile_simulate::apns::Device| device.shown(id).is_some();
         self.tower
             .wait_until("the phone", |world| is_right(world.device(PHONE).unwrap()) == shows)
@@ -66,13 +66,13 @@ impl Both {
     }
 
     /// Waits until devices of Google show a notification, or do not.
-    async fn tray(&self, devices: &[&str], id: &str, shows: bool) {
+    pub(crate) async fn tray(&self, devices: &[&str], id: &str, shows: bool) {
         let shown = |world: &World, it| world.device(it).unwrap().shown(id).is_some();
         self.google("the tray", |world| devices.iter().all(|it| shown(world, it) == shows)).await;
     }
 }
 
-async fn register_fcm(
+pub(crate) async fn register_fcm(
     client: &Client,
     target: Target,
 ) -> Result<v1::RegisterEndpointResponse, ClientError> {
@@ -88,15 +88,15 @@ async fn register_fcm(
     client.register_endpoint(request).await
 }
 
-fn tablet() -> Target {
+pub(crate) fn tablet() -> Target {
     Target::Token(TABLET.to_owned())
 }
 
-async fn told(client: &Client, title: &str) -> String {
+pub(crate) async fn told(client: &Client, title: &str) -> String {
     publish(client, notification("alice", title, None)).await.unwrap().notification_id
 }
 
-async fn endpoints(client: &Client) -> v1::ListEndpointsResponse {
+pub(crate) async fn endpoints(client: &Client) -> v1::ListEndpointsResponse {
     let request = v1::ListEndpointsRequest { app: APP.to_owned(), target: user("alice") };
     client.list_endpoints(request).await.unwrap()
 }

@@ -12,7 +12,7 @@ pub(crate) const APP: &str = "shop";
 /// An app without a route.
 pub(crate) const INBOX_APP: &str = "letters";
 pub(crate) const TOPIC: &str = "org.example.shop";
-const TEAM: &str = "TEAM000001";
+pub(crate) const TEAM: &str = "TEAM000001";
 const KEY: &str = "KEY0000001";
 
 pub(crate) struct Tower {
