@@ -3,6 +3,7 @@
 //! Each trait states its contract in its documentation; a suite in `campanile-testkit` checks it
 //! against every adapter. Shapes are batches and data, not callbacks.
 
+mod carried;
 mod clock;
 mod log;
 mod namespace;
@@ -10,6 +11,7 @@ mod progress;
 mod projection;
 mod push;
 
+pub use carried::{Carried, CarriedState};
 pub use clock::{Clock, Entropy};
 pub use log::{
     AppendError, Batch, CommitError, EventLog, Flow, GroupEvent, GroupName, GroupReader, LogAdmin,

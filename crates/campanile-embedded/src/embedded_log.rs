@@ -84,7 +84,12 @@ impl LogAdmin for EmbeddedLog {
         self.groups.progress(self.stream.stream, group)
     }
 
-    async fn retain(&self, keep: Duration, now: Timestamp) -> Result<(), ReadError> {
-        self.stream.retain(keep, now).await
+    async fn retain(
+        &self,
+        keep: Duration,
+        now: Timestamp,
+        below: &[Offset],
+    ) -> Result<(), ReadError> {
+        self.stream.retain(keep, now, below).await
     }
 }

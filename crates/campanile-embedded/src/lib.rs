@@ -13,6 +13,7 @@
 //!   record was in it.
 //! - *Damage anywhere else*: an error that names the file and the position. Nothing is skipped.
 
+mod carried;
 mod directory;
 mod disk;
 mod embedded_log;

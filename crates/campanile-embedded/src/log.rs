@@ -68,6 +68,7 @@ use lane::Lanes;
 use queue::Queue;
 use reader::Reader;
 pub(crate) use recovery::Place;
+use retention::Horizon;
 use writer::Writer;
 
 use crate::directory::DirectoryLock;
@@ -105,8 +106,8 @@ pub(crate) struct Core {
     stopped: watch::Sender<Option<String>>,
     /// What the projection knows of the lanes.
     pub(crate) floors: Arc<Floors>,
-    /// Before when each stream's records may be dropped.
-    horizons: Mutex<[u64; 2]>,
+    /// Which of each stream's records may be dropped.
+    horizons: Mutex<[Horizon; 2]>,
     /// Held while segments are dropped: twice at once would mix up where the log begins.
     dropping: Mutex<()>,
     readers: Threads,

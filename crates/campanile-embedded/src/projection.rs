@@ -15,6 +15,7 @@ pub(crate) mod namespaces;
 mod read;
 mod step;
 mod sums;
+mod whole;
 
 #[cfg(test)]
 mod tests;
@@ -24,8 +25,8 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockWriteGuard};
 
 use async_trait::async_trait;
 use campanile_core::port::{
-    Applied, ChangeFeed, Claim, DueEntry, HistoryQuery, ItemQuery, Items, PieceKey, Projection,
-    ProjectionError, RecordRef, Stream, Views, Write,
+    Applied, CarriedState, ChangeFeed, Claim, DueEntry, HistoryQuery, ItemQuery, Items, PieceKey,
+    Projection, ProjectionError, RecordRef, Stream, Views, Write,
 };
 use campanile_core::{LogIdentity, Partition, Timestamp, UserRef};
 
@@ -140,6 +141,29 @@ impl EmbeddedProjection {
         if let Some(Err(error)) = open.table.as_ref().map(Table::sync) {
             tracing::warn!(%error, "cannot sync the projection");
         }
+    }
+
+    /// All of a partition's state, at one instant.
+    ///
+    /// # Errors
+    /// [`ProjectionError`].
+    pub(crate) async fn whole(
+        &self,
+        partition: Partition,
+    ) -> Result<CarriedState, ProjectionError> {
+        let state = move |table: &Table, _| whole::state(table, partition);
+        self.call(move |shared| shared.with_table(state)).await
+    }
+
+    /// Runs `work`, which may wait for the disk, and has nothing to do with the table.
+    ///
+    /// # Errors
+    /// As `work` says.
+    pub(crate) async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, ProjectionError> + Send + 'static,
+    ) -> Result<T, ProjectionError> {
+        self.call(move |_| work()).await
     }
 
     /// Runs `work` where it may wait for the disk.

@@ -18,6 +18,7 @@ pub use backup::BackedUp;
 pub use copy::{Copied, CopyOptions, Renumber, Renumbered};
 pub use restore::restore;
 
+use crate::carried;
 use crate::directory::{self, DirectoryLock};
 use crate::disk::{Disk, RealDisk};
 use crate::error::OpenError;
@@ -113,6 +114,7 @@ impl StoppedStore {
             Err(error) => (Stored::new(), 0, Err(error)),
         };
         let checked = read.and(known).and_then(|()| self.check_groups(&reading, &groups));
+        let checked = checked.and_then(|()| self.check_carried(&reading));
         let damage = match checked {
             Ok(()) => None,
             Err(OpenError::Damaged { place, reason }) => Some(Damage { place, reason }),
@@ -166,6 +168,28 @@ impl StoppedStore {
             }
         }
         Ok(())
+    }
+
+    /// What is carried must be whole, and reach to where the log begins: a state that is built anew
+    /// begins with it.
+    fn check_carried(&self, reading: &Reading) -> Result<(), OpenError> {
+        for (partition, first) in self.identity.partitions().zip(&reading.first) {
+            let place = || self.dir.join(carried::file(partition)).display().to_string();
+            let damaged = |reason: String| OpenError::Damaged { place: place(), reason };
+            let as_of = carried::check(&self.dir, &self.identity, partition);
+            let as_of = as_of.map_err(|error| damaged(error.to_string()))?;
+            if first.next > 0 && as_of.is_none_or(|as_of| as_of.0 < first.next) {
+                let reason = format!("does not reach to {}, where the log begins", first.next);
+                return Err(damaged(reason));
+            }
+        }
+        Ok(())
+    }
+
+    /// The files of what is carried.
+    fn carried(&self) -> Vec<String> {
+        let files = self.identity.partitions().map(carried::file);
+        files.filter(|name| self.dir.join(name).exists()).collect()
     }
 
     /// Reads everything, for work that needs all of it.

@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use campanile_core::port::{Clock, Entropy, Namespaces, Stream};
+use campanile_core::port::{Carried, Clock, Entropy, Namespaces, Stream};
 use campanile_core::{Generation, LogIdentity};
 use tokio::sync::watch;
 
+use crate::carried::EmbeddedCarried;
 use crate::directory;
 use crate::disk::{Disk, RealDisk};
 use crate::embedded_log::EmbeddedLog;
@@ -116,6 +117,7 @@ pub struct Store {
     groups: Arc<Groups>,
     projection: EmbeddedProjection,
     namespaces: EmbeddedNamespaces,
+    carried: EmbeddedCarried,
     report: OpenReport,
 }
 
@@ -151,13 +153,14 @@ impl Store {
         let serving = names::directory(dir, Names::read(dir)?.serving);
         let home = Home { dir: dir.to_owned(), log: identity, floors, cache_bytes, lock };
         let (projection, projection_damaged) = home.open(&serving)?;
+        let carried = EmbeddedCarried::new(dir, identity, projection.clone());
         let namespaces = EmbeddedNamespaces::new(home, projection.clone());
         let (log_took, projection_took) = (log_open.since(begun), clock.tick().since(log_open));
         tracing::info!(dir = %dir.display(), ?log_took, ?projection_took, "store opened");
         let LogReport { torn, indexes_rebuilt } = found;
         let report = OpenReport { torn, indexes_rebuilt, progress_lost, projection_damaged };
         let (log, groups) = (Arc::new(log), Arc::new(groups));
-        Ok(Self { log, groups, projection, namespaces, report })
+        Ok(Self { log, groups, projection, namespaces, carried, report })
     }
 
     /// What was found when the store was opened.
@@ -183,6 +186,12 @@ impl Store {
     #[must_use]
     pub fn namespaces(&self) -> Arc<dyn Namespaces> {
         Arc::new(self.namespaces.clone())
+    }
+
+    /// What is carried of the log.
+    #[must_use]
+    pub fn carried(&self) -> Arc<dyn Carried> {
+        Arc::new(self.carried.clone())
     }
 
     /// Why the log stopped, once it has: the disk failed, or the store was closed. After a failure

@@ -11,7 +11,7 @@ mod watch;
 
 pub use endpoints::{Register, Registered, Retire};
 pub use explain::Explained;
-pub use history::{StateAt, TimelineEntry};
+pub use history::{StateAt, Timeline, TimelineEntry};
 pub use inbox::{Filter, Page, StateUpdate, SyncPage};
 pub use watch::Watch;
 

@@ -4,6 +4,7 @@
 //! - [`gateway`] serves devices: registration, inbox, state changes, history.
 //! - [`projector`] folds the log into the projection.
 //! - [`deliverer`] hands deliveries to one platform.
+//! - [`keeper`] drops from the log what is old and not needed, and carries its state forward.
 //! - [`replayer`] builds the projection again, beside the one that serves.
 //! - [`scheduler`] turns agenda entries that came due into events.
 //!
@@ -16,6 +17,7 @@ pub mod edge;
 pub mod error;
 pub mod gateway;
 pub mod ingest;
+pub mod keeper;
 
 mod pieces;
 pub mod planted;

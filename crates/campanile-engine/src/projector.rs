@@ -5,6 +5,7 @@
 //! State and checkpoint are one write, so a crash repeats a step, and the fold ignores what it has
 //! seen.
 
+pub(crate) mod beginning;
 pub(crate) mod step;
 
 use std::collections::BTreeMap;
@@ -13,14 +14,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use campanile_core::port::{
-    Applied, Claim, Epoch, EventLog, GroupEvent, GroupName, GroupReader, Progress, Projection,
-    ProjectionError, ReadError, ReadLimit, Record, Stream, Write,
+    Applied, Carried, Claim, Epoch, EventLog, GroupEvent, GroupName, GroupReader, Progress,
+    Projection, ProjectionError, ReadError, ReadLimit, Record, Stream, Write,
 };
 use campanile_core::{Offset, Partition, Position, Recorded, Timestamp};
 use campanile_proto::codec;
 
 use crate::pieces::Pieces;
 use crate::planted::{Bug, Planted};
+use crate::projector::beginning::{Beginning, Trouble};
 use crate::projector::step::Steps;
 use crate::tasks::{Shutdown, sleep};
 use crate::telemetry::Telemetry;
@@ -51,6 +53,8 @@ pub struct Parts {
     pub stream: Stream,
     /// Where the fold is kept.
     pub projection: Arc<dyn Projection>,
+    /// What the fold begins with where the log has lost its beginning.
+    pub carried: Option<Arc<dyn Carried>>,
     /// The group that shares out the partitions.
     pub group: GroupName,
     /// The counters.
@@ -161,7 +165,9 @@ impl Projector {
     async fn claim(&mut self, partition: Partition) -> Result<(), ReadError> {
         loop {
             match self.parts.projection.claim(partition, self.parts.stream).await {
-                Ok(Claim { epoch, next }) => {
+                Ok(claim) => {
+                    let Some(next) = self.begin(partition, claim).await? else { continue };
+                    let epoch = claim.epoch;
                     self.check(partition, next).await?;
                     self.lanes.insert(partition, Lane { epoch, next });
                     return Ok(());
@@ -169,6 +175,27 @@ impl Projector {
                 Err(error) => self.pause(&error).await?,
             }
         }
+    }
+
+    /// Finds out where the fold that was claimed goes on; `None` if it has to be claimed again.
+    async fn begin(&self, partition: Partition, claim: Claim) -> Result<Option<Offset>, ReadError> {
+        let beginning = Beginning {
+            log: self.parts.log.as_ref(),
+            projection: self.parts.projection.as_ref(),
+            carried: self.parts.carried.as_deref(),
+            stream: self.parts.stream,
+            partition,
+            telemetry: &self.parts.telemetry,
+        };
+        match beginning.reach(claim).await {
+            Ok(next) => return Ok(Some(next)),
+            Err(Trouble::Log(ReadError::Unavailable { reason })) => {
+                Self::wait_for_log(&reason).await;
+            }
+            Err(Trouble::Log(error)) => return Err(error),
+            Err(Trouble::Projection(error)) => self.pause(&error).await?,
+        }
+        Ok(None)
     }
 
     /// A checkpoint past the tail belongs to a log that lost its end; what was folded from there

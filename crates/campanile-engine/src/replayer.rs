@@ -34,7 +34,7 @@ use std::time::Duration;
 
 use campanile_core::Offset;
 use campanile_core::port::{
-    Begin, Digest, EventLog, Namespace, Namespaces, Projection, ProjectionError, Stream,
+    Begin, Carried, Digest, EventLog, Namespace, Namespaces, Projection, ProjectionError, Stream,
 };
 use futures::future::{Either, select};
 use futures::stream::{self, TryStreamExt};
@@ -81,6 +81,8 @@ pub struct Parts {
     pub serving: Arc<dyn Projection>,
     /// Its namespaces.
     pub namespaces: Arc<dyn Namespaces>,
+    /// What the fold begins with where the log has lost its beginning.
+    pub carried: Arc<dyn Carried>,
     /// The counters.
     pub telemetry: Arc<Telemetry>,
 }
@@ -141,8 +143,7 @@ impl Replayer {
         {
             for partition in log.identity().partitions() {
                 let (log, candidate) = (log.clone(), candidate.clone());
-                let telemetry = self.parts.telemetry.clone();
-                lanes.push(Lane::claim(log, candidate, stream, partition, telemetry).await?);
+                lanes.push(Lane::claim(&self.parts, log, candidate, stream, partition).await?);
             }
         }
         Ok(lanes)

@@ -70,6 +70,10 @@ telemetry! {
     projector_receipts: Counter,
     /// Times the projector had to wait for the projection.
     projector_waits: Counter,
+    /// Partitions whose state was carried forward.
+    keeper_carried: Counter,
+    /// Times a group's position kept old records of a partition in the log.
+    keeper_held: Counter,
     /// Records folded by replays.
     replay_records: Counter,
     /// Partitions that a replay found to differ from what the log amounts to.

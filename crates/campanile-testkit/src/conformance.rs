@@ -97,6 +97,7 @@ macro_rules! log_conformance {
                 first_at_finds_the_first_record_of_a_time,
                 partitions_that_do_not_exist_are_an_error,
                 retention_drops_only_old_prefixes,
+                retention_stays_below_what_is_needed,
                 retention_outlives_a_restart,
             ]
         );

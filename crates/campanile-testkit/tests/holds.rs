@@ -58,6 +58,7 @@ impl Ground {
             events.create_group(&group, StartAt::Beginning).await.unwrap();
         }
         let parts = projector::Parts {
+            carried: None,
             log: Arc::new(events.clone()),
             stream: Stream::Events,
             projection: projection.clone(),

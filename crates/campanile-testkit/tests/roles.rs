@@ -48,6 +48,7 @@ impl Ground {
         let (handle, shutdown) = Shutdown::new();
         let telemetry = Arc::new(Telemetry::default());
         let parts = projector::Parts {
+            carried: None,
             log: Arc::new(events.clone()),
             stream: Stream::Events,
             projection: projection.clone(),

@@ -11,6 +11,7 @@ use campanile_engine::deliverer::{self, Deliverer};
 use campanile_engine::edge::{Edge, Names};
 use campanile_engine::gateway::Gateway;
 use campanile_engine::ingest::{Ingest, Quotas};
+use campanile_engine::keeper::{self, Keeper};
 use campanile_engine::planted::Planted;
 use campanile_engine::projector::{self, Projector};
 use campanile_engine::replayer;
@@ -166,6 +167,7 @@ pub(crate) fn projector(parts: &Parts, group: Group) -> Projector {
         log: parts.log(group.stream),
         stream: group.stream,
         projection: parts.projection(),
+        carried: Some(parts.store.carried()),
         group: group.group_name(),
         telemetry: parts.telemetry.clone(),
         planted: Planted::default(),
@@ -212,6 +214,24 @@ fn deliverer(
     })
 }
 
+/// Drops from the log what is older than `keep` and not needed.
+pub(crate) fn keeper(parts: &Parts, keep: Duration) -> Keeper {
+    let kept = |stream| {
+        let log = parts.log(stream);
+        let groups = Group::ALL.into_iter().filter(|group| group.stream == stream);
+        let groups = groups.map(Group::group_name).collect();
+        keeper::Kept { log: log.clone(), admin: log, groups }
+    };
+    Keeper::new(keeper::Parts {
+        events: kept(Stream::Events),
+        receipts: kept(Stream::Receipts),
+        carried: parts.store.carried(),
+        clock: parts.clock.clone(),
+        telemetry: parts.telemetry.clone(),
+        keep,
+    })
+}
+
 /// What a replay works with.
 pub(crate) fn replayer(parts: &Parts) -> replayer::Parts {
     replayer::Parts {
@@ -219,6 +239,7 @@ pub(crate) fn replayer(parts: &Parts) -> replayer::Parts {
         receipts: parts.log(Stream::Receipts),
         serving: parts.projection(),
         namespaces: parts.store.namespaces(),
+        carried: parts.store.carried(),
         telemetry: parts.telemetry.clone(),
     }
 }

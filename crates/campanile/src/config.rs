@@ -66,6 +66,8 @@ pub(crate) struct StoreConfig {
     pub(crate) partitions: u16,
     pub(crate) segment_bytes: u64,
     pub(crate) cache_bytes: u64,
+    /// How long records stay in the log at least; absent: forever.
+    pub(crate) retention: Option<Duration>,
 }
 
 /// How much is taken in: notifications a second, on average over a minute; 0 for any number.
@@ -255,6 +257,11 @@ fn store(from: &mut Sources<'_>, raw: &raw::Store) -> Result<StoreConfig, Config
         let bytes = size.value.0;
         if (least..=most).contains(&bytes) { Ok(bytes) } else { Err(size.refuse(reason)) }
     };
+    let retention: sources::Setting<value::Retention> =
+        from.get("store.retention", raw.retention.as_ref(), "off")?;
+    if retention.value.0.is_some_and(|keep| keep < Duration::from_secs(1)) {
+        return Err(retention.refuse("must be at least 1 s, or off"));
+    }
     let segment_bytes = within(&segment, 64 << 10, 1 << 30, "must be 64 KiB to 1 GiB")?;
     let partitions = partitions.value.0;
     if segment_bytes < u64::from(partitions) << 10 {
@@ -265,6 +272,7 @@ fn store(from: &mut Sources<'_>, raw: &raw::Store) -> Result<StoreConfig, Config
         partitions,
         segment_bytes,
         cache_bytes: within(&cache, 1 << 20, 64 << 30, "must be 1 MiB to 64 GiB")?,
+        retention: retention.value.0,
     })
 }
 

@@ -160,6 +160,10 @@ impl Server {
                 self.keep(group.name, stopping.clone(), ended, move || role.run(stopping))?;
             }
         }
+        if let Some(keep) = config.store.retention.filter(|_| has(Role::Projector)) {
+            let (role, stopping) = (compose::keeper(&parts, keep), stopping.clone());
+            self.keep("keeper", stopping.clone(), ended, move || role.run(stopping))?;
+        }
         if has(Role::DeliverApns) {
             let (role, stopping) = (compose::deliverer_apns(&parts, config)?, stopping.clone());
             let name = Role::DeliverApns.name();

@@ -38,9 +38,10 @@ impl Service for History {
         let v1::GetTimelineRequest { target, notification_id: id, .. } = request.into_inner();
         let target = words::target(target).map_err(status)?;
         let id = convert::notification_id("notification_id", &id).map_err(status)?;
-        let entries = self.gateway.timeline(&context, &target, id).await.map_err(status)?;
-        let entries = entries.iter().map(entry).collect();
-        Ok(Response::new(v1::GetTimelineResponse { entries }))
+        let timeline = self.gateway.timeline(&context, &target, id).await.map_err(status)?;
+        let entries = timeline.entries.iter().map(entry).collect();
+        let complete = timeline.complete;
+        Ok(Response::new(v1::GetTimelineResponse { entries, complete }))
     }
 
     async fn get_state_at(

@@ -303,7 +303,8 @@ pub enum StartAt {
 ///
 /// # Contract
 /// - Creating a group that exists changes nothing.
-/// - `retain` drops whole prefixes only, never a record younger than asked.
+/// - `retain` drops whole prefixes only, never a record younger than asked, or one that is not below
+///   its partition's offset in `below`.
 #[async_trait]
 pub trait LogAdmin: Send + Sync {
     /// Creates a group.
@@ -319,8 +320,14 @@ pub trait LogAdmin: Send + Sync {
     async fn progress(&self, group: &GroupName) -> Result<Vec<Progress>, ReadError>;
 
     /// Drops records older than `keep` before `now`, as far as the storage can in one piece.
+    /// `below` has an offset for each partition, in order; where it has none, nothing is dropped.
     ///
     /// # Errors
     /// [`ReadError::Unavailable`] if the storage failed.
-    async fn retain(&self, keep: Duration, now: Timestamp) -> Result<(), ReadError>;
+    async fn retain(
+        &self,
+        keep: Duration,
+        now: Timestamp,
+        below: &[Offset],
+    ) -> Result<(), ReadError>;
 }

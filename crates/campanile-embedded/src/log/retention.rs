@@ -6,8 +6,8 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use bytes::{Buf, BufMut};
-use campanile_core::Timestamp;
 use campanile_core::port::{ReadError, Stream};
+use campanile_core::{Offset, Timestamp};
 
 use super::catalogue::{Catalogue, index_file, segment_file};
 use super::format::{Head, Seed};
@@ -17,10 +17,16 @@ use crate::disk::Disk;
 
 impl StreamLog {
     /// See `LogAdmin::retain`. The streams share segments: a segment goes once every record in it
-    /// is older than what was last asked to be kept of its stream.
-    pub(crate) async fn retain(&self, keep: Duration, now: Timestamp) -> Result<(), ReadError> {
+    /// is older than what was last asked to be kept of its stream, and not needed any more.
+    pub(crate) async fn retain(
+        &self,
+        keep: Duration,
+        now: Timestamp,
+        below: &[Offset],
+    ) -> Result<(), ReadError> {
         let keep = u64::try_from(keep.as_millis()).unwrap_or(u64::MAX);
-        self.core().set_horizon(self.stream, now.as_millis().saturating_sub(keep));
+        let (time, below) = (now.as_millis().saturating_sub(keep), below.to_vec());
+        self.core().set_horizon(self.stream, Horizon { time, below });
         if self.core().is_active_old() {
             // A log that is closing does not answer; its active segment then stays.
             drop(self.core().queue.roll().await);
@@ -29,22 +35,42 @@ impl StreamLog {
     }
 }
 
+/// Which records of a stream may be dropped.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Horizon {
+    /// Those appended before, in milliseconds of the Unix epoch…
+    time: u64,
+    /// …and below the offset of their partition, if it has one here.
+    below: Vec<Offset>,
+}
+
+impl Horizon {
+    /// Whether all records of the partition `at` that lie between two heads may be dropped.
+    fn covers(&self, at: usize, start: &Head, end: &Head) -> bool {
+        let is_free = || self.below.get(at).is_some_and(|below| end.next <= below.0);
+        start.next == end.next || (end.time < self.time && is_free())
+    }
+}
+
 impl Core {
-    fn set_horizon(&self, stream: Stream, horizon: u64) {
+    fn set_horizon(&self, stream: Stream, horizon: Horizon) {
         let mut horizons = self.horizons.lock().unwrap_or_else(PoisonError::into_inner);
         let mine = horizons.get_mut(usize::from(stream_number(stream)));
-        mine.into_iter().for_each(|it| *it = horizon);
+        if let Some(mine) = mine {
+            *mine = horizon;
+        }
     }
 
     /// Whether a segment holds only old records, given where the lanes stood before and after it.
     fn is_old(&self, start: &[Head], end: &[Head]) -> bool {
-        let horizons = *self.horizons.lock().unwrap_or_else(PoisonError::into_inner);
+        let horizons = self.horizons.lock().unwrap_or_else(PoisonError::into_inner);
         let partitions = usize::from(self.identity.partitions);
-        let streams = start.chunks(partitions).zip(end.chunks(partitions)).zip(horizons);
+        let streams = start.chunks(partitions).zip(end.chunks(partitions)).zip(horizons.iter());
         let mut lanes = streams.flat_map(|((start, end), horizon)| {
-            start.iter().zip(end).map(move |(start, end)| (start, end, horizon))
+            let lanes = start.iter().zip(end).enumerate();
+            lanes.map(move |(at, (start, end))| horizon.covers(at, start, end))
         });
-        lanes.all(|(start, end, horizon)| start.next == end.next || end.time < horizon)
+        lanes.all(|is_covered| is_covered)
     }
 
     /// Whether the active segment has records, all of them old.

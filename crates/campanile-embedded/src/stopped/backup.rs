@@ -5,6 +5,8 @@ use std::path::Path;
 use super::fresh::Fresh;
 use super::manifest::{self, Entry};
 use super::{StoppedStore, Verified};
+use crate::carried;
+use crate::disk::{Disk, RealDisk};
 use crate::error::OpenError;
 
 /// What was backed up.
@@ -32,6 +34,11 @@ impl StoppedStore {
         let fresh = Fresh::begin(target)?;
         let log = fresh.path().join("log");
         std::fs::create_dir(&log).map_err(OpenError::io("create", &log))?;
+        let carried = self.carried();
+        let kept = fresh.path().join(carried::DIRECTORY);
+        if !carried.is_empty() {
+            std::fs::create_dir(&kept).map_err(OpenError::io("create", &kept))?;
+        }
         let mut entries = Vec::new();
         let mut put = |name: String, length: Option<u64>| {
             let from = self.dir.join(&name);
@@ -56,9 +63,14 @@ impl StoppedStore {
         for name in ["log/first", "groups"].iter().chain(beside).filter(|name| exists(name)) {
             put((*name).to_owned(), None)?;
         }
+        for name in &carried {
+            put(name.clone(), None)?;
+        }
         put("identity".to_owned(), None)?;
-        crate::disk::Disk::sync_dir(&crate::disk::RealDisk, &log)
-            .map_err(OpenError::io("sync", &log))?;
+        RealDisk.sync_dir(&log).map_err(OpenError::io("sync", &log))?;
+        if !carried.is_empty() {
+            RealDisk.sync_dir(&kept).map_err(OpenError::io("sync", &kept))?;
+        }
         manifest::write(fresh.path(), &entries)?;
         fresh.finish()?;
         let bytes = entries.iter().map(|entry| entry.length).sum();

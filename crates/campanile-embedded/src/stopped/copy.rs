@@ -19,8 +19,9 @@ use campanile_core::{Generation, LogIdentity, Offset, Partition, Timestamp};
 use self::progress::Carried;
 use super::fresh::Fresh;
 use super::{Found, StoppedStore, Verified, manifest, stream_of};
+use crate::carried;
 use crate::directory;
-use crate::disk::RealDisk;
+use crate::disk::{Disk, RealDisk};
 use crate::error::OpenError;
 use crate::group::journal::{self, Stored};
 use crate::log::format::Head;
@@ -83,16 +84,32 @@ impl StoppedStore {
             return Err(OpenError::Option { field: "partitions", reason });
         }
         let (found, verified) = self.whole()?;
+        let carried = self.carried();
+        if !carried.is_empty() && options.partitions != self.identity.partitions {
+            let reason = "cannot change where state was carried forward by retention".into();
+            return Err(OpenError::Option { field: "partitions", reason });
+        }
         let fresh = Fresh::begin(target)?;
         let generation = Generation(self.identity.generation.0.saturating_add(1));
         let identity = LogIdentity { generation, partitions: options.partitions, ..self.identity };
         let (groups, unreadable) =
             Copy::run(self, &found, fresh.path(), identity, options, renumber)?;
         journal::put(fresh.path(), &RealDisk, &identity, &groups)?;
-        for name in beside.iter().filter(|name| self.dir.join(name).exists()) {
+        let kept = fresh.path().join(carried::DIRECTORY);
+        if !carried.is_empty() {
+            std::fs::create_dir(&kept).map_err(OpenError::io("create", &kept))?;
+        }
+        let carried = carried.iter().map(String::as_str);
+        for name in beside.iter().copied().chain(carried) {
             let from = self.dir.join(name);
+            if !from.exists() {
+                continue;
+            }
             let length = std::fs::metadata(&from).map_err(OpenError::io("measure", &from))?.len();
             manifest::copy(&from, &fresh.path().join(name), length)?;
+        }
+        if kept.exists() {
+            RealDisk.sync_dir(&kept).map_err(OpenError::io("sync", &kept))?;
         }
         directory::write_identity(&RealDisk, fresh.path(), &identity)?;
         fresh.finish()?;

@@ -117,3 +117,27 @@ fn entry(line: &str) -> Option<Entry> {
     let length = length.parse().ok()?;
     is_safe.then(|| Entry { checksum, length, name: name.to_owned() })
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic, reason = "test code")]
+
+    use super::*;
+
+    #[test]
+    fn a_manifest_is_what_it_was_and_names_nothing_outside() {
+        let dir = tempfile::tempdir().unwrap();
+        let entry = Entry { checksum: 0x7f3a_90c2, length: 12, name: "log/first".into() };
+        write(dir.path(), std::slice::from_ref(&entry)).unwrap();
+        let text = std::fs::read_to_string(dir.path().join(FILE)).unwrap();
+        let golden = "campanile backup 1\n7f3a90c2 12 log/first\nend 39139955\n";
+        assert_eq!(text, golden);
+        assert_eq!(read(dir.path()).unwrap(), [entry]);
+        for outside in ["../etc", "/etc", ""] {
+            let name = outside.to_owned();
+            std::fs::remove_file(dir.path().join(FILE)).unwrap();
+            write(dir.path(), &[Entry { checksum: 1, length: 1, name }]).unwrap();
+            assert!(matches!(read(dir.path()), Err(OpenError::Damaged { .. })), "{outside}");
+        }
+    }
+}

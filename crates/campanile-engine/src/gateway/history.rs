@@ -54,6 +54,16 @@ impl TimelineEntry {
     }
 }
 
+/// Everything that is recorded about an item.
+#[derive(Clone, Debug)]
+pub struct Timeline {
+    /// In order of time.
+    pub entries: Vec<TimelineEntry>,
+    /// Whether the log reaches back to its beginning; otherwise older entries may be missing, also
+    /// all of them.
+    pub complete: bool,
+}
+
 /// An item at an instant.
 #[derive(Clone, Debug)]
 pub struct StateAt {
@@ -73,7 +83,7 @@ impl Gateway {
         context: &RequestContext,
         target: &Target,
         id: NotificationId,
-    ) -> Result<Vec<TimelineEntry>, Error> {
+    ) -> Result<Timeline, Error> {
         let whom = self.edge.whom(&context.app, target)?;
         self.edge.belongs(&whom, id)?;
         // What became of a post depends on requests for other items, so all of the user's events
@@ -90,11 +100,20 @@ impl Gateway {
             }
         }
         entries.extend(self.receipts(&whom, id).await?);
-        if entries.is_empty() {
+        let complete = self.edge.events.bounds(whom.partition).await?.start == Offset(0)
+            && self.edge.receipts.bounds(whom.partition).await?.start == Offset(0);
+        if entries.is_empty() && (complete || !self.is_known(&whom, id).await?) {
             return Err(Error::NotFound { what: "notification" });
         }
         entries.sort_by_key(TimelineEntry::time);
-        Ok(entries)
+        Ok(Timeline { entries, complete })
+    }
+
+    /// Whether the item is remembered, whatever the log still has of it.
+    async fn is_known(&self, whom: &Whom, id: NotificationId) -> Result<bool, Error> {
+        let key = PieceKey::Item(whom.user, id);
+        let views = self.edge.projection.view(whom.partition, &[key]).await?;
+        Ok(views.pieces.iter().any(Option::is_some))
     }
 
     /// How an item stood at `at`.

@@ -4,17 +4,17 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use campanile_core::port::{
-    Applied, Claim, Epoch, EventLog, Projection, ReadLimit, Record, Stream, Write,
+    Applied, Epoch, EventLog, Projection, ReadLimit, Record, Stream, Write,
 };
 use campanile_core::{Offset, Partition, Timestamp};
 
-use super::START;
 use super::report::{ReplayError, Watcher};
+use super::{Parts, START};
 use crate::pieces::Pieces;
 use crate::planted::Planted;
+use crate::projector::beginning::{Beginning, Trouble};
 use crate::projector::step::Steps;
 use crate::tasks::Shutdown;
-use crate::telemetry::Telemetry;
 
 /// How much is folded in one write: more than the projector does, which nobody waits for.
 const STEP: ReadLimit = ReadLimit { records: 4096, bytes: 4 << 20 };
@@ -39,13 +39,27 @@ impl Lane {
     /// # Errors
     /// [`ReplayError`].
     pub(super) async fn claim(
+        parts: &Parts,
         log: Arc<dyn EventLog>,
         candidate: Arc<dyn Projection>,
         stream: Stream,
         partition: Partition,
-        telemetry: Arc<Telemetry>,
     ) -> Result<Self, ReplayError> {
-        let Claim { epoch, next } = candidate.claim(partition, stream).await?;
+        let telemetry = parts.telemetry.clone();
+        let claim = candidate.claim(partition, stream).await?;
+        let beginning = Beginning {
+            log: log.as_ref(),
+            projection: candidate.as_ref(),
+            carried: Some(parts.carried.as_ref()),
+            stream,
+            partition,
+            telemetry: &telemetry,
+        };
+        let next = beginning.reach(claim).await.map_err(|trouble| match trouble {
+            Trouble::Log(error) => ReplayError::from(error),
+            Trouble::Projection(error) => ReplayError::from(error),
+        })?;
+        let epoch = claim.epoch;
         let steps = Steps {
             stream,
             generation: log.identity().generation,

@@ -22,6 +22,7 @@ use futures::FutureExt;
 
 use super::bench::{Bench, LogFactory, PARTITIONS, bodies};
 use super::member::Member;
+use super::read::anything;
 use super::soon;
 
 const P0: Partition = Partition(0);
@@ -248,7 +249,7 @@ pub async fn a_dropped_position_is_an_error(factory: &impl LogFactory) {
     let group = bench.group().await;
     let at = bench.append(0, &["a", "b", "c"]).await;
     let now = bench.records(0).await[2].time.after(Duration::from_secs(3600));
-    bench.admin().retain(Duration::from_secs(60), now).await.unwrap();
+    bench.admin().retain(Duration::from_secs(60), now, &anything(&bench)).await.unwrap();
     let kept = bench.log().bounds(P0).await.unwrap();
     if kept.start == Offset(0) {
         return;

@@ -137,6 +137,33 @@ pub async fn partitions_that_do_not_exist_are_an_error(factory: &impl LogFactory
     assert!(answers[1].is_ok());
 }
 
+/// Says that any record may be dropped.
+pub(super) fn anything(bench: &Bench<'_, impl LogFactory>) -> Vec<Offset> {
+    bench.log().identity().partitions().map(|_| Offset(u64::MAX)).collect()
+}
+
+/// `retain` drops nothing that is not below what was said, however old it is.
+pub async fn retention_stays_below_what_is_needed(factory: &impl LogFactory) {
+    let bench = Bench::new(factory).await;
+    let mut at = Vec::new();
+    for n in 0..20 {
+        at.extend(bench.append(0, &[&n.to_string()]).await);
+        bench.append(1, &[&n.to_string()]).await;
+        bench.clock().advance(Duration::from_secs(3600));
+    }
+    let now = bench.records(0).await[19].time.after(Duration::from_secs(3600));
+    let keep = Duration::from_secs(60);
+    for below in [vec![], vec![Offset(0), Offset(u64::MAX)]] {
+        bench.admin().retain(keep, now, &below).await.unwrap();
+        assert_eq!(bench.records(0).await.len(), 20, "dropped below {below:?}");
+    }
+    let mut below = anything(&bench);
+    below[0] = at[12];
+    bench.admin().retain(keep, now, &below).await.unwrap();
+    let kept = bench.log().bounds(Partition(0)).await.unwrap();
+    assert!(kept.start <= at[12], "dropped up to {}", kept.start);
+}
+
 /// `retain` drops whole prefixes only, never a record younger than asked.
 pub async fn retention_drops_only_old_prefixes(factory: &impl LogFactory) {
     let bench = Bench::new(factory).await;
@@ -147,7 +174,7 @@ pub async fn retention_drops_only_old_prefixes(factory: &impl LogFactory) {
     let all = bench.records(0).await;
     let now = all[19].time.after(Duration::from_secs(3600));
     let keep = Duration::from_secs(8 * 3600);
-    bench.admin().retain(keep, now).await.unwrap();
+    bench.admin().retain(keep, now, &anything(&bench)).await.unwrap();
     let kept = bench.records(0).await;
     assert!(all.ends_with(&kept), "what is kept is not the end of the log");
     let young = all.iter().filter(|record| now.since(record.time) <= keep).count();
@@ -172,7 +199,7 @@ pub async fn retention_outlives_a_restart(factory: &impl LogFactory) {
     bench.append(0, &["a", "b", "c"]).await;
     let last = bench.records(0).await[2].clone();
     let now = last.time.after(Duration::from_secs(3600));
-    bench.admin().retain(Duration::from_secs(60), now).await.unwrap();
+    bench.admin().retain(Duration::from_secs(60), now, &anything(&bench)).await.unwrap();
     let before = bench.log().bounds(Partition(0)).await.unwrap();
     let bench = bench.reopened().await;
     assert_eq!(bench.log().bounds(Partition(0)).await.unwrap(), before);

@@ -172,8 +172,9 @@ impl PartitionLog {
         found.map_or(self.tail, |record| record.offset)
     }
 
-    fn retain(&mut self, keep: Duration, now: Timestamp) {
-        while self.records.front().is_some_and(|record| now.since(record.time) > keep) {
+    fn retain(&mut self, keep: Duration, now: Timestamp, below: Offset) {
+        let is_old = |record: &Record| now.since(record.time) > keep && record.offset < below;
+        while self.records.front().is_some_and(is_old) {
             self.records.pop_front();
             self.start = self.records.front().map_or(self.tail, |record| record.offset);
         }
@@ -253,9 +254,16 @@ impl LogAdmin for MemoryLog {
         Ok(found.values().cloned().collect())
     }
 
-    async fn retain(&self, keep: Duration, now: Timestamp) -> Result<(), ReadError> {
+    async fn retain(
+        &self,
+        keep: Duration,
+        now: Timestamp,
+        below: &[Offset],
+    ) -> Result<(), ReadError> {
         let durable = &mut self.lock().durable;
-        durable.partitions.iter_mut().for_each(|log| log.retain(keep, now));
+        for (log, below) in durable.partitions.iter_mut().zip(below) {
+            log.retain(keep, now, *below);
+        }
         Ok(())
     }
 }

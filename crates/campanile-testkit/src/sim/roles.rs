@@ -319,7 +319,9 @@ async fn run_role(
     match role {
         Role::FoldEvents | Role::FoldReceipts => {
             let log = logs.of(who, stream, &fuse);
-            let parts = projector::Parts { log, stream, projection, group, telemetry, planted };
+            let carried = None;
+            let parts =
+                projector::Parts { log, stream, projection, carried, group, telemetry, planted };
             projector::Projector::new(parts).run(shutdown).await
         }
         Role::Deliver | Role::DeliverToo | Role::DeliverFcm => {

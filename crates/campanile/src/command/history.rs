@@ -60,7 +60,11 @@ pub(crate) fn timeline(args: TimelineArgs, client: &Client) -> Result<(), Failur
         let (app, target) = args.whom.into_wire();
         let notification_id = args.notification;
         let request = v1::GetTimelineRequest { app, target, notification_id };
-        for line in lines(client.get_timeline(request).await?) {
+        let timeline = client.get_timeline(request).await?;
+        if !timeline.complete {
+            say("the log does not reach back to the beginning: older lines may be missing");
+        }
+        for line in lines(timeline) {
             format.write(&line)?;
         }
         Ok(())

@@ -39,6 +39,7 @@ pub(super) struct Store {
     pub(super) partitions: Raw,
     pub(super) segment_size: Raw,
     pub(super) cache_size: Raw,
+    pub(super) retention: Raw,
 }
 
 /// `[ingest]`

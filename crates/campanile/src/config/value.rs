@@ -51,6 +51,7 @@ setting_values! {
     SocketAddr, Text, "must be an IP address and port, such as \"127.0.0.1:8640\"",
         |text| text.parse().ok();
     Listen, Text, "must be an IP address and port, such as \"127.0.0.1:9464\", or \"off\"", listen;
+    Retention, Text, "must be a duration, such as \"30 d\", or \"off\"", retention;
     bool, Truth, "must be true or false", |text| text.parse().ok();
     Partitions, Number, "must be a whole number, 1 to 4096",
         |text| text.parse().ok().filter(|it| (1..=4096).contains(it)).map(Partitions);
@@ -69,6 +70,10 @@ setting_values! {
 /// Where to listen, if anywhere.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Listen(pub(super) Option<SocketAddr>);
+
+/// How long to keep; absent: forever.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Retention(pub(super) Option<Duration>);
 
 /// A path; relative ones are relative to where the process was started.
 #[derive(Clone, Debug)]
@@ -110,6 +115,13 @@ fn listen(text: &str) -> Option<Listen> {
     match text {
         "off" => Some(Listen(None)),
         address => address.parse().ok().map(|address| Listen(Some(address))),
+    }
+}
+
+fn retention(text: &str) -> Option<Retention> {
+    match text {
+        "off" => Some(Retention(None)),
+        keep => span(keep).map(|keep| Retention(Some(keep))),
     }
 }
 

@@ -113,6 +113,7 @@ fn config(port: u16, directory: &tempfile::TempDir, apps: BTreeMap<AppId, AppCon
             partitions: 64,
             segment_bytes: 8 << 20,
             cache_bytes: 16 << 20,
+            retention: None,
         },
         ingest: IngestConfig { app_rate: 0, user_rate: 0 },
         deliver: DeliverConfig {

@@ -11,7 +11,7 @@
 use std::sync::Arc;
 
 use campanile_core::port::{
-    Applied, EventLog, NewRecord, Piece, PieceKey, PieceWrite, Stream, Write,
+    Applied, EventLog, LogAdmin, NewRecord, Piece, PieceKey, PieceWrite, Stream, Write,
 };
 use campanile_core::{
     Address, ApnsToken, AppId, EndpointId, Environment, Event, Fact, Partition, Reach,
@@ -194,4 +194,44 @@ async fn there_must_be_something_to_go_back_to() {
     let failure = replay(&parts, wanted(WantedGoal::RollBack, false)).await.unwrap_err();
     assert_eq!(failure.kind, Kind::Failed);
     assert!(failure.message.contains("no former namespace"), "{failure:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_carried_does_not_undo_what_came_later() {
+    let directory = tempfile::tempdir().unwrap();
+    let parts = parts(directory.path()).await;
+    fill(&parts, 40).await;
+    let (_projector, _stop) = fold(&parts).await;
+    let (log, carried) = (parts.log(Stream::Events), compose::replayer(&parts).carried);
+    let mut as_of = Vec::new();
+    for partition in log.identity().partitions() {
+        as_of.push(carried.carry(partition).await.unwrap());
+    }
+    let later = Timestamp::from_millis(u64::MAX);
+    log.retain(Duration::ZERO, later, &as_of).await.unwrap();
+    parts.log(Stream::Receipts).retain(Duration::ZERO, later, &as_of).await.unwrap();
+    log.retain(Duration::ZERO, later, &as_of).await.unwrap();
+    assert_eq!(log.bounds(Partition(3)).await.unwrap().start, as_of[3], "nothing was dropped");
+
+    let event = Event::EndpointRetired {
+        endpoint: EndpointId::from_bytes([1; 16]),
+        registration: None,
+        reason: campanile_core::RetireReason::Unregistered,
+    };
+    let (app, user) = (AppId::new("app").unwrap(), user(3));
+    let body = codec::encode_fact(&Fact { app, user, cause: None, event });
+    let record = NewRecord { partition: Partition(3), user, body };
+    assert!(log.append(vec![record]).await[0].is_ok());
+    let (_projector, _stop) = fold(&parts).await;
+
+    let rebuilt = replay(&parts, wanted(WantedGoal::Switch, false)).await.unwrap();
+    assert_eq!((rebuilt.drift, rebuilt.switched), (vec![], true));
+    let serving = compose::replayer(&parts).serving;
+    let reach = async |user| {
+        let views = serving.view(Partition(3), &[PieceKey::Reach(user)]).await.unwrap();
+        let Some(Piece::Reach(reach)) = &views.pieces[0] else { panic!("{views:?}") };
+        (reach.endpoints.len(), reach.tombstones.len())
+    };
+    assert_eq!(reach(user).await, (0, 1), "a retired endpoint is back");
+    assert_eq!(reach(self::user(7)).await, (1, 0), "an endpoint is lost");
 }

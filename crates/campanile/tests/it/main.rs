@@ -23,6 +23,7 @@ mod observe;
 mod platforms;
 mod process;
 mod replay;
+mod retention;
 mod ring;
 mod suppress;
 mod sweeps;

@@ -100,9 +100,9 @@ impl Clients {
         let (target, _) = self.target(user);
         let (context, _) = self.context();
         match front.gateway.timeline(&context, &target, id).await {
-            Ok(entries) => {
+            Ok(timeline) => {
                 self.stage().reach("timeline");
-                if !entries.is_sorted_by_key(TimelineEntry::time) {
+                if !timeline.entries.is_sorted_by_key(TimelineEntry::time) {
                     self.stage().broken("timeline", format!("{id} is not in order of time"));
                 }
             }

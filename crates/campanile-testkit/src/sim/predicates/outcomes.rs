@@ -117,7 +117,7 @@ pub(super) async fn found_in_timelines(ground: &Ground, clients: &Clients, past:
                 ground.stage.broken("timeline", format!("{id} has none"));
                 continue;
             };
-            let found = timeline.iter().map(|entry| match entry {
+            let found = timeline.entries.iter().map(|entry| match entry {
                 TimelineEntry::Event { recorded, .. } => {
                     RecordRef { stream: Stream::Events, offset: recorded.position.offset }
                 }
@@ -137,7 +137,7 @@ pub(super) async fn found_in_timelines(ground: &Ground, clients: &Clients, past:
             let receipts = receipts
                 .map(|(_, offset, _)| RecordRef { stream: Stream::Receipts, offset: *offset });
             let expected: std::collections::BTreeSet<_> = events.chain(receipts).collect();
-            if found != expected || found.len() != timeline.len() {
+            if found != expected || found.len() != timeline.entries.len() {
                 let what = format!("{id} has {found:?}, not {expected:?}");
                 ground.stage.broken("timeline", what);
             }
