@@ -30,7 +30,7 @@ use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 
-use tower::raw::{Raw, frame};
+use tower::raw::{Raw, flood_with_resets, frame};
 use tower::{APP, Tower, USER, eventually, list, publish, soon, titled, user};
 
 async fn channel(tower: &Tower) -> Channel {
@@ -98,6 +98,15 @@ async fn headers_are_bounded() {
         let served = answer.as_ref().is_ok_and(|answer| answer.http == 200);
         assert_eq!(served, is_served, "{size} bytes: {answer:?}");
     }
+}
+
+/// CVE-2023-44487: each reset makes room for another call, and costs the server one.
+#[tokio::test]
+async fn a_flood_of_resets_ends_its_own_connection() {
+    let tower = Tower::start().await;
+    let why = flood_with_resets(tower.address, 10_000).await;
+    assert_eq!(why, Some(u32::from(h2::Reason::ENHANCE_YOUR_CALM)));
+    tower.client.list_notifications(list(USER)).await.unwrap();
 }
 
 #[tokio::test]

@@ -3,7 +3,8 @@
 //! An invariant is a paragraph which begins with `**I<number>` and says, after `Enforced by:`, in
 //! backticks, one or more of: a path of the repository, a test function (`name` or `a::b::name`),
 //! or a tidy rule (`tidy:<rule>`). A guarantee is a row of a table which begins with
-//! `| **G<number>` and says so anywhere in the row.
+//! `| **G<number>` and says so anywhere in the row. So is an answer to bad input, in a table of its
+//! own, with `| **R<number>`.
 
 use std::collections::BTreeSet;
 
@@ -16,6 +17,8 @@ use super::tree::Tree;
 pub(crate) const RULE: &str = "invariants";
 
 const MAP: &str = "ARCHITECTURE.md";
+/// What is answered to bad input; every row names its test.
+const ANSWERS: &str = "docs/bad-input.md";
 const ENFORCED_BY: &str = "Enforced by:";
 
 struct Invariant {
@@ -34,6 +37,14 @@ pub(crate) fn check(tree: &Tree) -> Vec<Finding> {
         let message = "states no invariant; write them as `**I1 …** … Enforced by: `test``";
         return vec![Finding::new(RULE, MAP, 1, message)];
     }
+    let mut findings = check_document(tree, MAP, &invariants);
+    if let Some(answers) = tree.file(ANSWERS) {
+        findings.extend(check_document(tree, ANSWERS, &parse(&answers.text)));
+    }
+    findings
+}
+
+fn check_document(tree: &Tree, document: &str, invariants: &[Invariant]) -> Vec<Finding> {
     let functions = functions(tree);
     let exists = |named: &str| {
         let function = named.trim_end_matches("()").rsplit("::").next().unwrap_or(named);
@@ -44,9 +55,9 @@ pub(crate) fn check(tree: &Tree) -> Vec<Finding> {
     };
     let mut findings = Vec::new();
     let mut seen = BTreeSet::new();
-    for invariant in &invariants {
+    for invariant in invariants {
         let mut complain = |message: String| {
-            findings.push(Finding::new(RULE, MAP, invariant.line, message));
+            findings.push(Finding::new(RULE, document, invariant.line, message));
         };
         if !seen.insert(&invariant.name) {
             complain(format!("there is another {}", invariant.name));
@@ -86,8 +97,8 @@ fn parse(text: &str) -> Vec<Invariant> {
 
 fn invariant_name(line: &str) -> Option<String> {
     let bold = line.trim_start_matches([' ', '-', '|']).strip_prefix("**")?;
-    let kind = if line.starts_with('|') { "G" } else { "I" };
-    let number = bold.strip_prefix(kind)?;
+    let kinds: &[&str] = if line.starts_with('|') { &["G", "R"] } else { &["I"] };
+    let (kind, number) = kinds.iter().find_map(|it| Some((it, bold.strip_prefix(it)?)))?;
     let end = number.find(|c: char| !c.is_ascii_digit()).unwrap_or(number.len());
     let digits = number.get(..end).filter(|digits| !digits.is_empty())?;
     Some(format!("{kind}{digits}"))
@@ -164,6 +175,17 @@ mod tests {
         assert_eq!(found(&row("`replay_sends_nothing`")), [""; 0]);
         rejects(&row("`replay_sends_nothing`, `old`"), "G1 names `old`");
         rejects(&row("we are careful"), "G1 does not say");
+    }
+
+    #[test]
+    fn an_answer_is_a_row_that_names_its_test() {
+        let found = |test: &str| {
+            let map = (MAP, "**I1 A.** Enforced by: `tidy:core-purity`\n");
+            let row = format!("| **R7** | NUL | INVALID_ARGUMENT | edge | `{test}` |\n");
+            let code = ("crates/a/tests/bad.rs", "//! a\n#[test]\nfn nul_is_refused() {}\n");
+            check(&Tree::of(&[map, (ANSWERS, &row), code])).len()
+        };
+        assert_eq!((found("nul_is_refused"), found("nul_is_taken")), (0, 1));
     }
 
     #[test]

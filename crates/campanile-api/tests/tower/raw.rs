@@ -7,6 +7,7 @@ use campanile_engine::tasks::{Task, spawn};
 use campanile_proto::rpc;
 use h2::client::SendRequest;
 use prost::Message;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tonic::{Code, Status};
 
@@ -77,6 +78,36 @@ impl Raw {
         };
         super::soon(call).await
     }
+}
+
+/// Opens calls and resets each in the same breath; answers the error code of the GOAWAY that comes.
+pub(crate) async fn flood_with_resets(address: SocketAddr, calls: u32) -> Option<u32> {
+    let frame = |kind: u8, flags: u8, stream: u32, payload: &[u8]| {
+        let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+        [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+    };
+    // POST http://x/ in HPACK (RFC 7541, appendix A).
+    let headers = [0x83, 0x86, 0x84, 0x41, 0x01, b'x'];
+    let mut bytes = [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &frame(4, 0, 0, &[])].concat();
+    for stream in (0..calls).map(|call| 2 * call + 1) {
+        bytes.extend(frame(1, 4, stream, &headers));
+        bytes.extend(frame(3, 0, stream, &8_u32.to_be_bytes()));
+    }
+    let mut connection = TcpStream::connect(address).await.unwrap();
+    let (mut from, mut to) = connection.split();
+    let mut said = Vec::new();
+    let (_cut_off, _closed) =
+        tokio::join!(to.write_all(&bytes), super::soon(from.read_to_end(&mut said)));
+    let mut rest = &said[..];
+    while let [l2, l1, l0, kind, _, _, _, _, _, payload @ ..] = rest {
+        let (payload, after) =
+            payload.split_at(u32::from_be_bytes([0, *l2, *l1, *l0]).try_into().unwrap());
+        if *kind == 7 {
+            return Some(u32::from_be_bytes(payload[4..8].try_into().unwrap()));
+        }
+        rest = after;
+    }
+    None
 }
 
 /// `message` in a gRPC frame.

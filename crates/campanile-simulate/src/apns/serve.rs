@@ -1,6 +1,7 @@
 //! How APNs deals with one request.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderValue;
@@ -45,6 +46,14 @@ impl Serve for Apns {
 
     fn subject<'a>(parts: &'a Parts, _: &'a Bytes) -> Subject<'a> {
         Subject::Push(check::device_token(parts.uri.path()).unwrap_or_default().into())
+    }
+
+    fn repeated<'a>(parts: &'a Parts, _: &'a Bytes) -> Option<Cow<'a, str>> {
+        parts.headers.get("apns-collapse-id")?.to_str().ok().map(Cow::from)
+    }
+
+    fn wait(rejection: &Rejection) -> Option<Duration> {
+        rejection.retry_after.map(|seconds| Duration::from_secs(seconds.into()))
     }
 
     fn judge(shared: &Shared<Self>, session: &mut Session, request: &Asked<'_>) -> Verdict {

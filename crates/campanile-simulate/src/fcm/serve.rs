@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -72,6 +73,15 @@ impl Serve for Fcm {
         Subject::Push(target.unwrap_or_default())
     }
 
+    fn repeated<'a>(_: &'a Parts, body: &'a Bytes) -> Option<Cow<'a, str>> {
+        serde_json::from_slice::<Named<'_>>(body).ok()?.message.android.collapse_key
+    }
+
+    /// A date is not kept: what a script asks for, it asks for in seconds.
+    fn wait(rejection: &Rejection) -> Option<Duration> {
+        rejection.retry_after.as_deref()?.parse().ok().map(Duration::from_secs)
+    }
+
     fn judge(shared: &Shared<Self>, served: &mut Served, request: &Asked<'_>) -> Verdict {
         let result = match request.parts.uri.path() {
             _ if !served.serves(request.parts) => Err(check::not_found()),
@@ -119,7 +129,7 @@ fn send(shared: &Shared<Fcm>, request: &Asked<'_>) -> Result<Bytes, Rejection> {
     })
 }
 
-/// As much of a request as tells whom it is about.
+/// As much of a request as tells whom and what it is about.
 #[derive(Deserialize)]
 struct Named<'a> {
     #[serde(borrow)]
@@ -132,4 +142,12 @@ struct Addressed<'a> {
     fid: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     token: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    android: Collapsed<'a>,
+}
+
+#[derive(Default, Deserialize)]
+struct Collapsed<'a> {
+    #[serde(borrow, default)]
+    collapse_key: Option<Cow<'a, str>>,
 }

@@ -220,7 +220,7 @@ impl<T: Transport, S: Serve> Connection<T, S> {
             self.count(|counts| counts.lost += 1);
             return;
         };
-        let plan = self.shared.plan(parts, &body);
+        let plan = self.shared.plan(self.number, parts, &body);
         if plan.judges() {
             self.judged = self.judged.max(respond.stream_id().as_u32());
         }

@@ -21,6 +21,7 @@ mod world;
 
 use std::borrow::Cow;
 use std::fmt::Debug;
+use std::time::Duration;
 
 use bytes::Bytes;
 use h2::server::SendResponse;
@@ -66,6 +67,12 @@ pub(crate) trait Serve: Service {
 
     /// What a request is about, for the script.
     fn subject<'a>(parts: &'a Parts, body: &'a Bytes) -> Subject<'a>;
+
+    /// What a push and its repetition have in common, for each device; `None` if it has no name.
+    fn repeated<'a>(parts: &'a Parts, body: &'a Bytes) -> Option<Cow<'a, str>>;
+
+    /// How long a refusal asks the sender to wait before it repeats the push.
+    fn wait(rejection: &Self::Rejection) -> Option<Duration>;
 
     /// Accepts and carries out a request, or refuses it; counts both.
     fn judge(

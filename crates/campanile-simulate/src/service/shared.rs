@@ -1,5 +1,6 @@
 //! What all connections and the observers of a simulator have in common.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -7,7 +8,7 @@ use bytes::Bytes;
 use http::request::Parts;
 use tokio::sync::{broadcast, watch};
 
-use super::fault::{Plan, Script};
+use super::fault::{Action, Plan, Script};
 use super::world::{Counts, World};
 use super::{Recording, Serve, Service, Setup, StreamLimits, Subject};
 use crate::Clock;
@@ -44,6 +45,9 @@ pub(crate) struct State<S: Service> {
     pub(crate) world: World<S>,
     pub(crate) script: Script<S::Rejection>,
     pub(crate) random: Random,
+    /// Until when refused pushes are not to be repeated, in milliseconds since the Unix epoch; by
+    /// device and by what they have in common with their repetition.
+    asked_to_wait: HashMap<(String, String), u64>,
     /// What only this kind of service knows.
     pub(crate) service: S,
 }
@@ -54,6 +58,7 @@ impl<S: Service> Shared<S> {
             world: World::new(),
             script: Script::new(),
             random: Random::new(setup.seed),
+            asked_to_wait: HashMap::new(),
             service: setup.service,
         };
         Self {
@@ -120,8 +125,9 @@ impl<S: Service> Shared<S> {
 }
 
 impl<S: Serve> Shared<S> {
-    /// What the script says about a request.
-    pub(super) fn plan(&self, parts: &Parts, body: &Bytes) -> Plan<S::Rejection> {
+    /// What the script says about a request of a connection. Notices a sender that was asked to
+    /// wait and does not.
+    pub(super) fn plan(&self, connection: u64, parts: &Parts, body: &Bytes) -> Plan<S::Rejection> {
         if !self.scripted.load(Ordering::Acquire) {
             return Plan::NONE;
         }
@@ -130,6 +136,31 @@ impl<S: Serve> Shared<S> {
             Subject::SignIn => Subject::SignIn,
         };
         let state = &mut *self.state();
-        state.script.plan(&subject, &mut state.random)
+        let plan = state.script.plan(&subject, &mut state.random);
+        if let (Subject::Push(device), Some(what)) = (&subject, S::repeated(parts, body)) {
+            let push = (device.as_ref().to_owned(), what.into_owned());
+            state.note_waits(connection, push, &plan, self.clock.now_ms());
+        }
+        plan
+    }
+}
+
+impl<S: Serve> State<S> {
+    fn note_waits(
+        &mut self,
+        connection: u64,
+        push: (String, String),
+        plan: &Plan<S::Rejection>,
+        now_ms: u64,
+    ) {
+        if self.asked_to_wait.remove(&push).is_some_and(|until| now_ms < until) {
+            self.world.count(connection, |counts| counts.too_soon += 1);
+        }
+        if let Some(Action::Reject(rejection)) = &plan.action
+            && let Some(wait) = S::wait(rejection)
+        {
+            let wait = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+            self.asked_to_wait.insert(push, now_ms.saturating_add(wait));
+        }
     }
 }

@@ -37,6 +37,9 @@ pub struct Counts {
     pub lost: u64,
     /// Accepted pushes that their device had before; also counted in `accepted`.
     pub duplicates: u64,
+    /// Pushes repeated before the time that a scripted refusal had asked for was over. They are
+    /// counted otherwise too.
+    pub too_soon: u64,
     /// Accepted pushes or stalled streams that the client gave up before it had an answer.
     pub abandoned: u64,
 }

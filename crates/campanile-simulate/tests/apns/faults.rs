@@ -33,6 +33,19 @@ async fn a_scripted_answer_strikes_the_next_pushes() {
 }
 
 #[tokio::test]
+async fn who_repeats_a_push_too_soon_is_noticed() {
+    let fixture = Fixture::start();
+    let mut client = fixture.connect_warm().await;
+    let busy = Rejection::from(Reason::TooManyRequests).retry_after(7);
+    fixture.apns.inject(Fault::new(Action::Reject(busy), When::Next(2)));
+    for (wait, collapse, too_soon) in [(0, "a", 0), (6, "b", 0), (0, "a", 1), (7, "b", 1)] {
+        fixture.clock.advance(Duration::from_secs(wait));
+        client.push(&fixture.alert("hi").collapse(collapse)).await.unwrap();
+        assert_eq!(fixture.apns.counts().too_soon, too_soon, "{collapse} after {wait} s");
+    }
+}
+
+#[tokio::test]
 async fn a_script_may_use_what_apple_does_not_document() {
     let fixture = Fixture::start();
     let odd = Rejection::new(StatusCode::IM_A_TEAPOT, "NewReason").timestamp_ms(5);

@@ -36,6 +36,22 @@ async fn a_wait_is_asked_for_in_seconds_or_as_a_date() {
 }
 
 #[tokio::test]
+async fn who_repeats_a_message_too_soon_is_noticed() {
+    let fixture = Fixture::start();
+    let busy = Rejection::from(Code::Unavailable).retry_after(30);
+    fixture.fcm.inject(Fault::new(Action::Reject(busy), When::Next(2)));
+    let collapsed = |key: &str| {
+        let mut message = alert(key);
+        message["android"]["collapse_key"] = json!(key);
+        message
+    };
+    for (key, too_soon) in [("a", 0), ("b", 0), ("a", 1), ("a", 1)] {
+        fixture.send(collapsed(key)).await;
+        assert_eq!(fixture.fcm.counts().too_soon, too_soon, "{key}");
+    }
+}
+
+#[tokio::test]
 async fn a_fault_finds_its_device_by_token_and_by_id() {
     let fixture = Fixture::start();
     fixture.fcm.register_device("bells-0815", "fid-tablet").unwrap();

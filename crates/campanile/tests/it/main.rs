@@ -12,6 +12,7 @@
 )]
 
 mod calls;
+mod chaos;
 mod command_line;
 mod crash;
 mod demo;

@@ -10,7 +10,7 @@ use crate::calls::{dismiss, is_accepted, notification, publish, register, settle
 use crate::process::{SOON, Server};
 use crate::tower::{APP, INBOX_APP, Tower, write_private};
 
-const PROJECT: &str = "shop-4711";
+pub(crate) const PROJECT: &str = "shop-4711";
 /// Alice's iPhone.
 pub(crate) const PHONE: &str = "a1";
 /// Her Android tablet, as it was registered first: by a token, and another by its installation id.
@@ -74,13 +74,14 @@ impl Both {
 
 pub(crate) async fn register_fcm(
     client: &Client,
+    whose: &str,
     target: Target,
 ) -> Result<v1::RegisterEndpointResponse, ClientError> {
     let installation_id = format!("{target:?}");
     let fcm = v1::FcmAddress { target: Some(target), project: PROJECT.to_owned() };
     let request = v1::RegisterEndpointRequest {
         app: APP.to_owned(),
-        user_id: "alice".to_owned(),
+        user_id: whose.to_owned(),
         installation_id,
         address: Some(v1::Address { platform: Some(v1::address::Platform::Fcm(fcm)) }),
         lease_seconds: None,
@@ -106,8 +107,8 @@ async fn one_publish_rings_on_both_and_a_dismissal_on_one_clears_the_other() {
     let both = Both::new();
     let (server, client) = both.serve().await;
     let phone = register(&client, "alice", PHONE).await.unwrap().unsid;
-    let tablet = register_fcm(&client, tablet()).await.unwrap().unsid;
-    register_fcm(&client, Target::Fid(WATCH.to_owned())).await.unwrap();
+    let tablet = register_fcm(&client, "alice", tablet()).await.unwrap().unsid;
+    register_fcm(&client, "alice", Target::Fid(WATCH.to_owned())).await.unwrap();
     let android = [TABLET, WATCH];
 
     let first = told(&client, "Bell").await;
@@ -140,7 +141,7 @@ async fn a_revision_takes_the_place_of_what_is_shown() {
     let both = Both::new();
     let (server, client) = both.serve().await;
     register(&client, "alice", PHONE).await.unwrap();
-    register_fcm(&client, tablet()).await.unwrap();
+    register_fcm(&client, "alice", tablet()).await.unwrap();
     let scores = ["1 : 0", "1 : 1", "2 : 1"];
     let mut ids = Vec::new();
     for score in scores {
@@ -177,7 +178,7 @@ async fn a_wrong_credential_holds_its_platform_only() {
     assert!(both.fcm.revoke_account(both.account.email()));
     let (server, client) = both.serve().await;
     register(&client, "alice", PHONE).await.unwrap();
-    register_fcm(&client, tablet()).await.unwrap();
+    register_fcm(&client, "alice", tablet()).await.unwrap();
     let first = told(&client, "Bell").await;
     both.phone(&first, true).await;
     let log = server.log_with("route held").await;
@@ -211,7 +212,7 @@ async fn an_unregistered_address_is_retired_once() {
     let both = Both::new();
     let (server, client) = both.serve().await;
     register(&client, "alice", PHONE).await.unwrap();
-    let gone = register_fcm(&client, tablet()).await.unwrap().endpoint_id;
+    let gone = register_fcm(&client, "alice", tablet()).await.unwrap().endpoint_id;
     assert!(both.fcm.set_registration(TABLET, Registration::Unregistered));
 
     let first = told(&client, "Bell").await;
@@ -248,7 +249,7 @@ async fn an_unregistered_address_is_retired_once() {
 async fn what_one_platform_cannot_carry_is_refused_only_if_it_is_meant() {
     let both = Both::new();
     let (server, client) = both.serve().await;
-    register_fcm(&client, tablet()).await.unwrap();
+    register_fcm(&client, "alice", tablet()).await.unwrap();
     let long = |platforms: &[v1::Platform]| {
         let title = "Bell".to_owned();
         let visual = v1::Visual { title, body: Some("\"".repeat(3000)), ..Default::default() };

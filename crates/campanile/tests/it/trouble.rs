@@ -19,7 +19,7 @@ async fn a_platform_that_is_away_is_left_alone_and_catches_up() {
     let both = Both::new();
     let (server, client) = both.serve().await;
     register(&client, "alice", PHONE).await.unwrap();
-    register_fcm(&client, tablet()).await.unwrap();
+    register_fcm(&client, "alice", tablet()).await.unwrap();
     let away = Action::Reject(Reason::ServiceUnavailable.into());
     let away = both.tower.apns.inject(Fault::new(away, When::Always));
 
