@@ -22,6 +22,9 @@ pub enum Bug {
     ReplayThroughLivePath,
     /// A missing group offset means the beginning.
     MissingOffsetIsBeginning,
+    /// State that was carried is taken for that of now: a carried endpoint is back that was
+    /// retired since.
+    CarriedIsCurrent,
     /// A worker commits without saying what routes owe that do not send.
     HoldLosesItsRange,
     /// What was put off or held is not checked again before it is sent.
@@ -30,7 +33,7 @@ pub enum Bug {
 
 impl Bug {
     /// Every bug there is.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::AckBeforeDurable,
         Self::CommitBeforeSettled,
         Self::CheckpointInSecondWrite,
@@ -39,6 +42,7 @@ impl Bug {
         Self::ClearOvertakenByRetry,
         Self::ReplayThroughLivePath,
         Self::MissingOffsetIsBeginning,
+        Self::CarriedIsCurrent,
         Self::HoldLosesItsRange,
         Self::ParkedRingsAfterDismissal,
     ];

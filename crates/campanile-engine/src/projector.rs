@@ -186,6 +186,7 @@ impl Projector {
             stream: self.parts.stream,
             partition,
             telemetry: &self.parts.telemetry,
+            planted: self.parts.planted,
         };
         match beginning.reach(claim).await {
             Ok(next) => return Ok(Some(next)),

@@ -4,6 +4,7 @@
 //! tasks that use it. So a test crashes a role by dropping its tasks, and what was durable is
 //! still there for the next one.
 
+mod carried;
 mod clock;
 mod group;
 mod log;
@@ -12,6 +13,7 @@ mod pusher;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+pub use carried::MemoryCarried;
 pub use clock::{ManualClock, SeededEntropy, TokioClock};
 pub use log::{LogOptions, MemoryLog};
 pub use projection::{MemoryProjection, ProjectionSnapshot};

@@ -11,6 +11,7 @@ mod clients;
 mod coverage;
 mod director;
 mod faults;
+mod forgetting;
 mod fuse;
 mod journal;
 mod log;
@@ -41,7 +42,7 @@ use self::provider::Provider;
 use self::roles::Ground;
 use self::setup::Setup;
 use self::stage::Stage;
-use crate::memory::{LogOptions, MemoryLog, MemoryProjection, SeededEntropy};
+use crate::memory::{LogOptions, MemoryCarried, MemoryLog, MemoryProjection, SeededEntropy};
 use crate::vocabulary::START;
 
 /// A promise that a run broke.
@@ -93,10 +94,12 @@ async fn play(seed: u64, planted: Planted, keep_trace: bool) -> Report {
     let options = LogOptions { offset_step: setup.offset_step, ..LogOptions::default() };
     let log = || MemoryLog::with_options(identity, clock.clone(), options);
     let logs = Logs::new(stage.clone(), log(), log(), planted);
+    let projection = MemoryProjection::new(identity);
     let ground = Ground {
         stage: stage.clone(),
         logs: logs.clone(),
-        projection: MemoryProjection::new(identity),
+        carried: MemoryCarried::new(projection.clone()),
+        projection,
         provider: Provider::new(stage.clone(), logs),
         entropy: Arc::new(SeededEntropy::new(seed)),
         telemetry: Arc::new(Telemetry::default()),

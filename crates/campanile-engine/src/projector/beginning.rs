@@ -11,6 +11,7 @@ use campanile_core::port::{
 use campanile_core::{Offset, Partition, Position, Timestamp, found_under};
 
 use super::decode;
+use crate::planted::{Bug, Planted};
 use crate::telemetry::Telemetry;
 
 /// Records read at once.
@@ -24,6 +25,7 @@ pub(crate) struct Beginning<'a> {
     pub(crate) stream: Stream,
     pub(crate) partition: Partition,
     pub(crate) telemetry: &'a Telemetry,
+    pub(crate) planted: Planted,
 }
 
 /// Why a fold did not begin.
@@ -55,7 +57,8 @@ impl Beginning<'_> {
     /// # Errors
     /// [`Trouble`].
     pub(crate) async fn reach(&self, claim: Claim) -> Result<Offset, Trouble> {
-        let first = self.log.bounds(self.partition).await?.start;
+        let kept = self.log.bounds(self.partition).await?;
+        let first = kept.start;
         if claim.next != Offset(0) || first == Offset(0) {
             return Ok(claim.next);
         }
@@ -74,7 +77,10 @@ impl Beginning<'_> {
             return Ok(claim.next);
         };
         self.find_again(claim, first, carried.as_of).await?;
-        let CarriedState { as_of, time, pieces, agenda } = carried;
+        let CarriedState { mut as_of, time, pieces, agenda } = carried;
+        if self.planted.has(Bug::CarriedIsCurrent) {
+            as_of = kept.end;
+        }
         tracing::info!(partition = %self.partition, %as_of, pieces = pieces.len(), "carried state");
         let write = Write { to: as_of, time, pieces, agenda, ..self.write(claim) };
         self.projection.apply(write).await?;

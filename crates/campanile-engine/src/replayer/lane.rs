@@ -54,6 +54,7 @@ impl Lane {
             stream,
             partition,
             telemetry: &telemetry,
+            planted: Planted::default(),
         };
         let next = beginning.reach(claim).await.map_err(|trouble| match trouble {
             Trouble::Log(error) => ReplayError::from(error),

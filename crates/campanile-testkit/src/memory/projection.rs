@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use campanile_core::port::{
-    AgendaWrite, Applied, ChangeFeed, Claim, DueEntry, Epoch, HistoryQuery, ItemOrder, ItemQuery,
-    Items, Piece, PieceKey, Projection, ProjectionError, RecordRef, Stream, Views, Write,
+    AgendaWrite, Applied, CarriedState, ChangeFeed, Claim, DueEntry, Epoch, HistoryQuery,
+    ItemOrder, ItemQuery, Items, Piece, PieceKey, PieceWrite, Projection, ProjectionError,
+    RecordRef, Stream, Views, Write,
 };
 use campanile_core::{
     AgendaChange, AgendaEntry, AppId, Item, LogIdentity, NotificationId, Offset, Partition,
@@ -84,6 +85,29 @@ impl MemoryProjection {
     /// claims among them, and feeds break.
     pub fn restore(&self, snapshot: ProjectionSnapshot) {
         *self.lock() = State { durable: snapshot.0, feeds: BTreeMap::new() };
+    }
+
+    /// All of a partition's state, at one instant.
+    ///
+    /// # Errors
+    /// [`ProjectionError::NotBuilt`].
+    pub fn whole(&self, partition: Partition) -> Result<CarriedState, ProjectionError> {
+        let state = self.lock();
+        let built = state.built(partition)?;
+        let piece = |(key, (piece, keep_until)): (&PieceKey, &(Piece, Option<Timestamp>))| {
+            PieceWrite { key: *key, piece: piece.clone(), keep_until: *keep_until }
+        };
+        let entry = |((entry, user), app): (&(AgendaEntry, UserRef), &AppId)| AgendaWrite {
+            app: app.clone(),
+            user: *user,
+            change: AgendaChange::Add(*entry),
+        };
+        Ok(CarriedState {
+            as_of: built.checkpoint(),
+            time: built.time,
+            pieces: built.pieces.iter().map(piece).collect(),
+            agenda: built.agenda.iter().map(entry).collect(),
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

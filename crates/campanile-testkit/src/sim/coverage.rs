@@ -11,6 +11,7 @@ const BRANCHES: &[&str] = &[
     "deliverer_mended",
     "cleared on apns",
     "cleared on fcm",
+    "rebuilt from what is carried",
 ];
 
 /// The names of everything that enough runs must reach: every fault, and the branches that matter.

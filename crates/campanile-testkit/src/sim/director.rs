@@ -10,6 +10,7 @@ use campanile_engine::tasks::{self, Task, sleep};
 
 use super::clients::Clients;
 use super::faults::{Fault, Sort};
+use super::forgetting;
 use super::mirror::Mirror;
 use super::past::read;
 use super::predicates;
@@ -110,6 +111,9 @@ impl Director {
             if self.random.chance(300) {
                 self.mirror.check(&self.ground).await;
             }
+            if self.random.chance(60) {
+                forgetting::carry(&self.ground).await;
+            }
         }
         self.heal().await;
         if self.converge("after the faults").await {
@@ -117,7 +121,9 @@ impl Director {
             sleep(Duration::from_secs(5)).await;
             predicates::check(&self.ground, &self.clients, &self.skipped).await;
             self.mirror.check(&self.ground).await;
-            self.rebuild().await;
+            self.rebuild("rebuild").await;
+            forgetting::forget(&self.ground, &self.random).await;
+            self.rebuild("rebuild from what is carried").await;
         }
     }
 
@@ -352,9 +358,9 @@ impl Director {
     }
 
     /// G6: a rebuild sends nothing, and adds nothing to the log.
-    async fn rebuild(&mut self) {
+    async fn rebuild(&mut self, what: &str) {
         let Ground { stage, provider, projection, .. } = self.ground.clone();
-        stage.note(format_args!("rebuild"));
+        stage.note(format_args!("{what}"));
         let why = "the projection is being rebuilt";
         PLATFORMS.into_iter().for_each(|platform| provider.forbid(platform, why));
         projection.wipe();
@@ -362,7 +368,7 @@ impl Director {
             self.roles.order(role, Order::Crash(Duration::from_millis(1)));
         }
         sleep(Duration::from_millis(10)).await;
-        if self.converge("after the rebuild").await {
+        if self.converge(&format!("after the {what}")).await {
             sleep(Duration::from_secs(30)).await;
             self.mirror.check(&self.ground).await;
             predicates::replicas(&self.ground, &self.clients).await;

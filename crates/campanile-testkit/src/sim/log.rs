@@ -16,6 +16,7 @@ use campanile_proto::codec;
 use super::faults::Fault;
 use super::fuse::Fuse;
 use super::held;
+use super::roles::Role;
 use super::stage::Stage;
 use crate::memory::MemoryLog;
 
@@ -33,6 +34,8 @@ pub(crate) struct Logs {
 struct Shared {
     /// The group that stands for a name at present: a lost group's successor starts anew.
     groups: Mutex<BTreeMap<GroupName, GroupName>>,
+    /// Where the log begins for whoever folds events.
+    floors: Mutex<BTreeMap<Partition, Offset>>,
     /// What was read where, as a hash.
     read: Mutex<BTreeMap<(Stream, Partition, Offset), u64>>,
 }
@@ -70,6 +73,16 @@ impl Logs {
             Stream::Events => &self.events,
             Stream::Receipts => &self.receipts,
         }
+    }
+
+    /// Forgets the events of a partition below `floor`, to those who fold them.
+    pub(crate) fn forget(&self, partition: Partition, floor: Offset) {
+        held(&self.shared.floors).insert(partition, floor);
+    }
+
+    /// Where the log begins for whoever folds events.
+    pub(crate) fn floor(&self, partition: Partition) -> Offset {
+        held(&self.shared.floors).get(&partition).copied().unwrap_or_default()
     }
 
     /// Makes a group, if it is not there.
@@ -133,6 +146,14 @@ impl SimLog {
 
     fn stage(&self) -> &Stage {
         &self.logs.stage
+    }
+
+    /// Where the log begins for this role.
+    fn floor(&self, partition: Partition) -> Offset {
+        match self.who == Role::FoldEvents.name() && self.stream == Stream::Events {
+            true => self.logs.floor(partition),
+            false => Offset(0),
+        }
     }
 
     /// Trouble with one record: the answer instead of the log's, and whether it is appended.
@@ -220,6 +241,11 @@ impl EventLog for SimLog {
         limit: ReadLimit,
     ) -> Result<Batch, ReadError> {
         self.readable().await?;
+        let floor = self.floor(partition);
+        if from < floor {
+            let kept = floor.0..self.logs.tail(self.stream, partition).await.0;
+            return Err(ReadError::OutOfRange { partition, offset: from, kept });
+        }
         // Fewer than asked for, so that what takes several reads does so here too.
         let records = limit.records.min(1 + self.stage().faults.random().index(12));
         let batch = self.inner().read(partition, from, ReadLimit { records, ..limit }).await?;
@@ -240,7 +266,8 @@ impl EventLog for SimLog {
 
     async fn bounds(&self, partition: Partition) -> Result<Range<Offset>, ReadError> {
         self.readable().await?;
-        self.inner().bounds(partition).await
+        let kept = self.inner().bounds(partition).await?;
+        Ok(kept.start.max(self.floor(partition))..kept.end)
     }
 
     async fn first_at(&self, partition: Partition, time: Timestamp) -> Result<Offset, ReadError> {

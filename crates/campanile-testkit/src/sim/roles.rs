@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use campanile_core::Platform;
-use campanile_core::port::{GroupName, ReadError, StartAt, Stream};
+use campanile_core::port::{Carried, GroupName, ReadError, StartAt, Stream};
 use campanile_engine::planted::Planted;
 use campanile_engine::tasks::{self, Shutdown, Task, sleep};
 use campanile_engine::telemetry::Telemetry;
@@ -22,7 +22,7 @@ use super::projection::SimProjection;
 use super::provider::Provider;
 use super::setup::Setup;
 use super::stage::Stage;
-use crate::memory::{MemoryProjection, SeededEntropy};
+use crate::memory::{MemoryCarried, MemoryProjection, SeededEntropy};
 
 /// The longest a role may take to stop in good order.
 const LONGEST_STOP: Duration = Duration::from_secs(30);
@@ -95,6 +95,7 @@ pub(crate) struct Ground {
     pub(crate) stage: Arc<Stage>,
     pub(crate) logs: Logs,
     pub(crate) projection: MemoryProjection,
+    pub(crate) carried: MemoryCarried,
     pub(crate) provider: Provider,
     pub(crate) entropy: Arc<SeededEntropy>,
     pub(crate) telemetry: Arc<Telemetry>,
@@ -319,7 +320,7 @@ async fn run_role(
     match role {
         Role::FoldEvents | Role::FoldReceipts => {
             let log = logs.of(who, stream, &fuse);
-            let carried = None;
+            let carried: Option<Arc<dyn Carried>> = Some(Arc::new(ground.carried.clone()));
             let parts =
                 projector::Parts { log, stream, projection, carried, group, telemetry, planted };
             projector::Projector::new(parts).run(shutdown).await
