@@ -8,6 +8,7 @@ use campanile_proto::v1::endpoints_client::EndpointsClient;
 use campanile_proto::v1::history_client::HistoryClient;
 use campanile_proto::v1::inbox_client::InboxClient;
 use campanile_proto::v1::notifications_client::NotificationsClient;
+use campanile_proto::v1::operations_client::OperationsClient;
 use futures::Stream;
 use prost::Message;
 use tonic::transport::{Channel, Endpoint};
@@ -104,6 +105,8 @@ impl Client {
         NotificationsClient.recall(RecallRequest) -> RecallResponse;
         /// Takes back everything that carries a campaign's name.
         NotificationsClient.recall_campaign(RecallCampaignRequest) -> RecallCampaignResponse;
+        /// How the routes of an app fare.
+        OperationsClient.list_routes(ListRoutesRequest) -> ListRoutesResponse;
         /// Registers an app installation, or its new address.
         EndpointsClient.register_endpoint(RegisterEndpointRequest) -> RegisterEndpointResponse;
         /// Extends the lease of a registration.

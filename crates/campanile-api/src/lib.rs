@@ -20,4 +20,5 @@ mod status;
 
 pub use bind::{Exposed, may_listen};
 pub use client::{Client, ClientError};
+pub use grpc::RouteReadings;
 pub use server::{ServeError, ServerConfig, Services, serve};

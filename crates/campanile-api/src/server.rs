@@ -15,6 +15,7 @@ use campanile_proto::v1::endpoints_server::EndpointsServer;
 use campanile_proto::v1::history_server::HistoryServer;
 use campanile_proto::v1::inbox_server::InboxServer;
 use campanile_proto::v1::notifications_server::NotificationsServer;
+use campanile_proto::v1::operations_server::OperationsServer;
 use futures::future::{Either, select};
 use tokio::net::TcpListener;
 use tonic::server::NamedService;
@@ -25,7 +26,7 @@ use tonic_health::server::HealthReporter;
 use crate::admission::Admission;
 use crate::bind::{Exposed, may_listen};
 use crate::connection::accept;
-use crate::grpc::{Endpoints, History, Inbox, Notifications};
+use crate::grpc::{Endpoints, History, Inbox, Notifications, Operations, RouteReadings};
 
 /// The name under which health tells of the whole server.
 const EVERYTHING: &str = "";
@@ -86,6 +87,8 @@ pub struct Services {
     pub ingest: Option<Arc<Ingest>>,
     /// For `Endpoints`, `Inbox` and `History`.
     pub gateway: Option<Arc<Gateway>>,
+    /// For `Operations`: how the routes of this process's workers fare.
+    pub routes: RouteReadings,
     /// The tenants; a request for another one is answered NOT_FOUND.
     pub apps: Arc<BTreeSet<AppId>>,
     /// For request ids.
@@ -174,6 +177,10 @@ fn add_services(
 ) -> Vec<&'static str> {
     let mut names = vec![EVERYTHING];
     let limit = config.message_bytes;
+    let service = OperationsServer::new(Operations::new(services.routes.clone()));
+    let service = service.max_decoding_message_size(limit);
+    names.push(name_of(&service));
+    routes.add_service(service);
     if let Some(ingest) = &services.ingest {
         let service = Notifications::new(ingest.clone(), shutdown.clone());
         let service = NotificationsServer::new(service).max_decoding_message_size(limit);

@@ -39,7 +39,8 @@ async fn channel(tower: &Tower) -> Channel {
 
 fn nothing() -> Services {
     let entropy = Arc::new(SeededEntropy::new(1));
-    Services { ingest: None, gateway: None, apps: Arc::default(), entropy }
+    let routes = Arc::new(Vec::new);
+    Services { ingest: None, gateway: None, routes, apps: Arc::default(), entropy }
 }
 
 #[tokio::test]
@@ -201,7 +202,7 @@ async fn reflection_describes_the_public_api_alone() {
     let services = soon(answers.message()).await.unwrap().unwrap().message_response;
     let Some(MessageResponse::ListServicesResponse(services)) = services else { panic!() };
     let names: Vec<_> = services.service.into_iter().map(|service| service.name).collect();
-    for service in ["Notifications", "Endpoints", "Inbox", "History"] {
+    for service in ["Notifications", "Endpoints", "Inbox", "History", "Operations"] {
         assert!(names.contains(&format!("campanile.v1.{service}")), "{names:?}");
     }
     let found = soon(answers.message()).await.unwrap().unwrap().message_response;

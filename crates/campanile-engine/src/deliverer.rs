@@ -9,6 +9,7 @@
 //! lock is held. The last check of a delivery happens with room on a live connection in hand.
 
 mod backlog;
+mod board;
 mod catch_up;
 mod dispatch;
 mod ended;
@@ -38,6 +39,7 @@ use futures::future::{BoxFuture, FutureExt};
 use futures::stream::{FuturesUnordered, StreamExt};
 
 use self::backlog::Part;
+use self::board::Said;
 use self::intake::Intake;
 use self::lanes::{LaneKey, Lanes};
 use self::outbox::{Done, Outbox};
@@ -141,6 +143,8 @@ pub struct Deliverer {
     condemned: BTreeMap<(EndpointId, RegistrationId), Partition>,
     /// Partitions that owe something on a route that does not send, or catches up.
     holding: BTreeSet<Partition>,
+    /// What was last said about routes.
+    said: Said,
     /// Numbers assignments, reads of state and attempts.
     numbers: u64,
 }
@@ -202,6 +206,7 @@ impl Deliverer {
             drain_until: None,
             condemned: BTreeMap::new(),
             holding: BTreeSet::new(),
+            said: Said::default(),
             numbers: 0,
         }
     }
@@ -250,6 +255,7 @@ impl Deliverer {
         self.catch_up();
         self.dispatch(reader);
         self.flow(reader);
+        self.tell_routes();
         self.write_if_due();
         self.commit_if_due(reader).await;
         Ok(ControlFlow::Continue(()))

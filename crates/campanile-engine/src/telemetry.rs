@@ -3,8 +3,10 @@
 //! The name of a field and its first words are what operators read: `docs/metrics.md` has them all.
 
 mod instruments;
+mod routes;
 
 pub use instruments::{Counter, Distribution, Gauge, Histogram, Value};
+pub use routes::{HoldReading, RouteBoard, RouteReading};
 
 macro_rules! telemetry {
     ($($(#[doc = $help:literal])+ $name:ident: $kind:ident,)*) => {
@@ -12,6 +14,8 @@ macro_rules! telemetry {
         #[derive(Debug, Default)]
         pub struct Telemetry {
             $($(#[doc = $help])+ pub $name: $kind,)*
+            /// How the routes of a delivery worker fare.
+            pub routes: RouteBoard,
         }
 
         impl Telemetry {

@@ -51,6 +51,8 @@ enum Command {
     Explain(command::explain::Args),
     /// A notification as it was at an instant.
     StateAt(command::history::StateAtArgs),
+    /// How the routes of an app to the platforms fare, and what waits for them.
+    Routes(command::routes::Args),
     /// The configuration of a server.
     #[command(subcommand)]
     Config(command::settings::Command),
@@ -89,6 +91,7 @@ pub(crate) fn run() -> Result<(), Failure> {
         Command::Timeline(args) => command::history::timeline(args, &client),
         Command::Explain(args) => command::explain::run(args, &client),
         Command::StateAt(args) => command::history::state_at(args, &client),
+        Command::Routes(args) => command::routes::run(args, &client),
         Command::Config(command) => command::settings::run(command, environment, cli.output),
         Command::Group(command) => command::group::run(command, environment),
         Command::Replay(args) => command::replay::run(args, environment, cli.output),

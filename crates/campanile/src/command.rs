@@ -10,6 +10,7 @@ pub(crate) mod log;
 pub(crate) mod publish;
 pub(crate) mod recall;
 pub(crate) mod replay;
+pub(crate) mod routes;
 pub(crate) mod serve;
 pub(crate) mod settings;
 pub(crate) mod watch;

@@ -161,6 +161,12 @@ pub(crate) fn gateway(edge: Edge) -> Arc<Gateway> {
     Arc::new(Gateway::new(edge))
 }
 
+/// How the routes of this process's workers fare.
+pub(crate) fn routes(parts: &Arc<Parts>) -> campanile_api::RouteReadings {
+    let parts = parts.clone();
+    Arc::new(move || parts.workers.routes())
+}
+
 /// Folds the stream of `group`.
 pub(crate) fn projector(parts: &Parts, group: Group) -> Projector {
     Projector::new(projector::Parts {

@@ -125,6 +125,7 @@ impl Observatory {
             is_ready,
             groups,
             now,
+            time: parts.clock.now(),
             telemetry: parts.telemetry.readings(),
             workers: parts.workers.readings(),
         })

@@ -219,6 +219,7 @@ impl Server {
         let services = Services {
             ingest: has(Role::Ingest).then(|| compose::ingest(edge.clone(), config)),
             gateway: has(Role::Gateway).then(|| compose::gateway(edge)),
+            routes: compose::routes(&self.parts),
             apps: Arc::new(config.apps.keys().cloned().collect()),
             entropy: self.parts.entropy.clone(),
         };

@@ -94,6 +94,7 @@ impl Tower {
                 Planted::default(),
             ))),
             gateway: Some(Arc::new(Gateway::new(edge))),
+            routes: Arc::new(Vec::new),
             apps: Arc::new([APP, OTHER_APP].map(|app| AppId::new(app).unwrap()).into()),
             entropy,
         };

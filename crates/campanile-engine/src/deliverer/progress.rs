@@ -56,6 +56,11 @@ impl Tracker {
         self.read
     }
 
+    /// How many records up to `live` are owed, or may be.
+    pub(crate) fn owed_until(&self, live: Offset) -> u64 {
+        live.0.saturating_sub(self.read.0) + self.open.len() as u64
+    }
+
     /// The events with unfinished deliveries.
     pub(crate) fn open(&self) -> impl Iterator<Item = Offset> {
         self.open.keys().copied()

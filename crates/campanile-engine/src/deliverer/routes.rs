@@ -73,6 +73,16 @@ impl Routes {
         self.states.entry(route.clone()).or_default()
     }
 
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.states.len()
+    }
+
+    /// All of them.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Route, &RouteState)> {
+        self.states.iter()
+    }
+
     /// Somebody may have begun to wait for room on `route`, or may go on waiting.
     pub(crate) fn want_room(&mut self, route: &Route) {
         if !self.wanting.contains(route) {

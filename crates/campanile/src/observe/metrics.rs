@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use campanile_core::Tick;
+use campanile_core::{Route, Tick, Timestamp};
 use campanile_engine::telemetry::{Reading, Telemetry, Value};
 use campanile_push::PoolCounters;
 
@@ -20,6 +20,8 @@ pub(super) struct Shown {
     pub(super) telemetry: Vec<Reading>,
     pub(super) workers: Vec<WorkerReadings>,
     pub(super) now: Tick,
+    /// The same by the wall clock.
+    pub(super) time: Timestamp,
 }
 
 /// What a pool counts: the name, its kind, what it means, and its number.
@@ -31,6 +33,7 @@ pub(super) fn write(shown: &Shown) -> String {
     process(&mut page, shown);
     groups(&mut page, shown);
     telemetry(&mut page, shown);
+    routes(&mut page, shown);
     pools(&mut page, shown);
     page.into_text()
 }
@@ -97,16 +100,41 @@ fn named(field: &str, value: &Value) -> (String, Kind) {
     }
 }
 
+fn routes(page: &mut Page, shown: &Shown) {
+    let all = || shown.workers.iter().flat_map(|worker| &worker.routes);
+    let name = "campanile_route_held";
+    page.family(name, Kind::Gauge, "Whether nothing is sent on the route for a while: 1 or 0.");
+    for reading in all() {
+        page.sample(name, &labels(&reading.route), u8::from(reading.hold.is_some()));
+    }
+    let name = "campanile_route_held_seconds";
+    page.family(name, Kind::Gauge, "Time since the route was held; 0 if it is not.");
+    for reading in all() {
+        let since = reading.hold.as_ref().map(|hold| shown.time.since(hold.since));
+        page.sample(name, &labels(&reading.route), since.unwrap_or_default().as_secs_f64());
+    }
+    let name = "campanile_route_backlog_events";
+    let help = "Records of the log that are read again for the route, whatever they hold.";
+    page.family(name, Kind::Gauge, help);
+    for reading in all() {
+        page.sample(name, &labels(&reading.route), reading.backlog_events);
+    }
+}
+
+fn labels(route: &Route) -> [(&'static str, &str); 4] {
+    [
+        ("platform", route.platform.name()),
+        ("app", route.app.as_str()),
+        ("environment", route.environment.name()),
+        ("credential", &*route.credential),
+    ]
+}
+
 fn pools(page: &mut Page, shown: &Shown) {
     for (at, (name, kind, help, _)) in rows(PoolCounters::default()).into_iter().enumerate() {
         page.family(name, kind, help);
         for (route, counters) in shown.workers.iter().flat_map(|worker| &worker.pools) {
-            let labels = [
-                ("platform", route.platform.name()),
-                ("app", route.app.as_str()),
-                ("environment", route.environment.name()),
-                ("credential", &*route.credential),
-            ];
+            let labels = labels(route);
             if let Some((.., number)) = rows(*counters).get(at) {
                 page.sample(name, &labels, number);
             }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use campanile_core::{Platform, Route};
-use campanile_engine::telemetry::{Reading, Telemetry};
+use campanile_engine::telemetry::{Reading, RouteReading, Telemetry};
 use campanile_push::PoolCounters;
 use campanile_push::apns::ApnsPusher;
 use campanile_push::fcm::FcmPusher;
@@ -43,6 +43,7 @@ pub(super) struct WorkerReadings {
     pub(super) platform: Platform,
     pub(super) telemetry: Vec<Reading>,
     pub(super) pools: Vec<(Route, PoolCounters)>,
+    pub(super) routes: Vec<RouteReading>,
 }
 
 impl Workers {
@@ -54,12 +55,19 @@ impl Workers {
         telemetry
     }
 
+    /// How the routes of all workers fare.
+    pub(crate) fn routes(&self) -> Vec<RouteReading> {
+        let workers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        workers.iter().flat_map(|worker| worker.telemetry.routes.get()).collect()
+    }
+
     pub(super) fn readings(&self) -> Vec<WorkerReadings> {
         let workers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let readings = workers.iter().map(|worker| WorkerReadings {
             platform: worker.platform,
             telemetry: worker.telemetry.readings(),
             pools: worker.pools.counters(),
+            routes: worker.telemetry.routes.get(),
         });
         readings.collect()
     }

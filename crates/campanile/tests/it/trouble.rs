@@ -113,6 +113,15 @@ async fn a_wrong_credential_of_one_app_retires_nobody_and_delays_no_other_app() 
         tower.wait_until("the phone of the app that is right", rings).await;
     }
     assert_eq!(tower.accepted("b2"), 0);
+    let request = v1::ListRoutesRequest { app: OTHER.to_owned() };
+    let routes = client.list_routes(request).await.unwrap().routes;
+    let [route] = &routes[..] else { panic!("{routes:?}") };
+    let hold = route.hold.as_ref().expect("it is held");
+    assert_eq!((route.credential.as_str(), hold.why()), (OTHER_TOPIC, v1::HoldReason::Credential));
+    assert!(route.backlog_events > 0 && hold.since.is_some() && hold.next_try.is_some());
+    let request = v1::ListRoutesRequest { app: crate::tower::APP.to_owned() };
+    let routes = client.list_routes(request).await.unwrap().routes;
+    assert!(routes.len() == 1 && routes[0].hold.is_none(), "{routes:?}");
     let request = v1::ListEndpointsRequest { app: OTHER.to_owned(), target: user("alice") };
     let listed = client.list_endpoints(request).await.unwrap();
     assert_eq!((listed.endpoints.len(), listed.retired.len()), (1, 0), "nobody is retired");

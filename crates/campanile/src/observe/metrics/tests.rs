@@ -5,7 +5,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use campanile_core::{AppId, Environment, Platform, Route, Timestamp};
+use campanile_core::{AppId, Environment, HoldReason, Platform, Route, Timestamp};
+use campanile_engine::telemetry::{HoldReading, RouteReading};
 
 use super::*;
 
@@ -33,7 +34,18 @@ fn shown() -> Shown {
     let worker = WorkerReadings {
         platform: Platform::Apns,
         telemetry: worker.readings(),
-        pools: vec![(route, pool)],
+        pools: vec![(route.clone(), pool)],
+        routes: vec![RouteReading {
+            route,
+            hold: Some(HoldReading {
+                why: HoldReason::Credential,
+                reason: "InvalidProviderToken".to_owned(),
+                since: Timestamp::from_millis(1_000),
+                next_try: Timestamp::from_millis(9_000),
+            }),
+            backlog_events: 12,
+            backlog_partitions: 2,
+        }],
     };
     Shown {
         is_ready: true,
@@ -41,6 +53,7 @@ fn shown() -> Shown {
         telemetry: telemetry.readings(),
         workers: vec![worker],
         now: Tick::from_start(Duration::from_secs(9)),
+        time: Timestamp::from_millis(3_500),
     }
 }
 
