@@ -115,6 +115,9 @@ impl Client {
         EndpointsClient.retire_endpoint(RetireEndpointRequest) -> RetireEndpointResponse;
         /// A user's endpoints.
         EndpointsClient.list_endpoints(ListEndpointsRequest) -> ListEndpointsResponse;
+        /// The app's retired endpoints, as they come.
+        EndpointsClient.list_retired_endpoints(ListRetiredEndpointsRequest)
+            -> ListRetiredEndpointsResponse;
         /// A page of a user's notifications.
         InboxClient.list_notifications(ListNotificationsRequest) -> ListNotificationsResponse;
         /// What changed since a cursor.

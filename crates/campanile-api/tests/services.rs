@@ -15,7 +15,7 @@ use std::time::Duration;
 use campanile_proto::v1;
 
 use tower::{
-    APP, Tower, USER, apns, eventually, list, publish, register, soon, titled, unsid, user,
+    APP, Tower, USER, apns, eventually, list, publish, register, soon, titled, token, unsid, user,
 };
 
 fn dismiss(id: &str) -> v1::StateUpdate {
@@ -188,7 +188,7 @@ async fn endpoints_are_registered_renewed_and_retired() {
     };
     let listed = eventually(|| async { endpoints().await.endpoints.into_iter().next() }).await;
     assert_eq!(listed.endpoint_id, phone.endpoint_id);
-    assert_eq!(listed.address, apns("00ff00ff"));
+    assert_eq!(listed.address, apns(&token("phone")));
 
     let moved = v1::RegisterEndpointRequest { address: apns("AABB"), ..register("phone") };
     let moved = tower.client.register_endpoint(moved).await.unwrap();

@@ -2,7 +2,7 @@
 //! sees the same time again.
 
 use crate::{
-    DeliveryId, DeliveryKind, EndpointId, HoldReason, NotificationId, Offset, Platform,
+    DeliveryId, DeliveryKind, Displaced, EndpointId, HoldReason, NotificationId, Offset, Platform,
     RegistrationId, Sweep, Timestamp,
 };
 
@@ -70,6 +70,8 @@ pub enum Due {
     /// A sweep goes on. It is answered by [`crate::Event::SweepAdvanced`], not by
     /// [`crate::Event::CameDue`].
     Sweep(Sweep),
+    /// An endpoint whose address is another's now is to be retired.
+    Displace(Displaced),
 }
 
 impl Due {
@@ -79,7 +81,7 @@ impl Due {
         match self {
             Self::Expire { id, .. } => Some(*id),
             Self::Retry(parked) => Some(parked.item),
-            Self::Lapse { .. } | Self::Sweep(_) => None,
+            Self::Lapse { .. } | Self::Sweep(_) | Self::Displace(_) => None,
         }
     }
 }
@@ -91,6 +93,11 @@ pub struct AgendaEntry {
     pub at: Timestamp,
     /// What.
     pub due: Due,
+}
+
+impl AgendaEntry {
+    /// The time of what is due at once: a clock that was set back does not put it off.
+    pub const AT_ONCE: Timestamp = Timestamp::ZERO;
 }
 
 /// How a user's agenda changes.

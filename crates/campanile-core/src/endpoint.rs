@@ -123,6 +123,17 @@ impl Address {
         }
     }
 
+    /// What names the app installation to the platform: which of the platform's kinds of address
+    /// it is, and the address. What else there is says how to get there.
+    #[must_use]
+    pub fn token(&self) -> (&'static str, &str) {
+        match self {
+            Self::Apns { token, .. } => ("apns", token.as_str()),
+            Self::Fcm { target: FcmTarget::Token(token), .. } => ("fcm token", token.as_str()),
+            Self::Fcm { target: FcmTarget::Installation(id), .. } => ("fcm fid", id.as_str()),
+        }
+    }
+
     /// The route that leads there for `app`.
     #[must_use]
     pub fn route(&self, app: &AppId) -> Route {
@@ -167,6 +178,9 @@ pub enum RetireReason {
     AddressGone,
     /// The lease ran out.
     Lapsed,
+    /// Its address was registered by another endpoint: the device changed hands, or the app was
+    /// installed again.
+    Moved,
 }
 
 impl RetireReason {
@@ -177,6 +191,7 @@ impl RetireReason {
             Self::Unregistered => "unregistered",
             Self::AddressGone => "address gone",
             Self::Lapsed => "lapsed",
+            Self::Moved => "moved",
         }
     }
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::{
-    Address, AgendaEntry, AppId, EndpointId, NotificationId, Offset, Parked, Position, Posted,
-    RegistrationId, RetireReason, SweepStep, Timestamp, UserRef,
+    Address, AddressClaim, AgendaEntry, AppId, EndpointId, NotificationId, Offset, Parked,
+    Position, Posted, RegistrationId, RetireReason, SweepStep, Timestamp, UserRef,
 };
 
 /// What a user did with a notification. Its meaning is the app's; anything but
@@ -71,6 +71,9 @@ pub enum Event {
         /// Why.
         reason: RetireReason,
     },
+    /// A registration claims its address. Recorded under [`crate::IdentityKey::address`], so that
+    /// all claims to an address are in one order; the last one has it.
+    AddressClaimed(AddressClaim),
     /// A notification was posted, or posted again with new content.
     NotificationPosted(Posted),
     /// The producer took a notification back.
@@ -127,6 +130,7 @@ impl Event {
             Self::EndpointRegistered { .. }
             | Self::EndpointRenewed { .. }
             | Self::EndpointRetired { .. }
+            | Self::AddressClaimed(_)
             | Self::CampaignRecalled { .. }
             | Self::AllDismissed { .. }
             | Self::SweepAdvanced(_) => None,
@@ -140,6 +144,7 @@ impl Event {
             Self::EndpointRegistered { .. } => "EndpointRegistered",
             Self::EndpointRenewed { .. } => "EndpointRenewed",
             Self::EndpointRetired { .. } => "EndpointRetired",
+            Self::AddressClaimed(_) => "AddressClaimed",
             Self::NotificationPosted(_) => "NotificationPosted",
             Self::NotificationRecalled { .. } => "NotificationRecalled",
             Self::CampaignRecalled { .. } => "CampaignRecalled",

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use crate::port::{Piece, PieceKey};
 use crate::{
-    AgendaChange, AgendaEntry, Due, Event, Item, Limits, NotificationId, PostVerdict, Posted,
-    Reach, Recorded, RequestRecord, State, UserRef, sweep,
+    AgendaChange, AgendaEntry, Due, Event, Holder, Item, Limits, NotificationId, PostVerdict,
+    Posted, Reach, Recorded, RequestRecord, State, UserRef, sweep,
 };
 
 /// What an event changed.
@@ -21,6 +21,8 @@ pub struct Changes {
     pub item: bool,
     /// The request is remembered from now on.
     pub request: bool,
+    /// The holder of an address, or what is known of it, changed.
+    pub holder: bool,
     /// What became of the post, if it was one.
     pub verdict: Option<PostVerdict>,
     /// How the agenda changes.
@@ -36,12 +38,18 @@ pub fn touches(user: UserRef, event: &Event) -> impl Iterator<Item = PieceKey> +
     };
     let reach = is_about_reach(event).then_some(PieceKey::Reach(user));
     let item = event.item().map(|id| PieceKey::Item(user, id));
-    [reach, item, request.map(|stamp| PieceKey::Request(user, stamp.key))].into_iter().flatten()
+    let request = request.map(|stamp| PieceKey::Request(user, stamp.key));
+    let is_claim = matches!(event, Event::AddressClaimed(_));
+    let holder = is_claim.then_some(PieceKey::Holder(user));
+    [reach, item, request, holder].into_iter().flatten()
 }
 
-/// Under whom a record is found again, besides the item it is about: its user, and the campaign of
-/// a post.
-pub fn found_under(record: &Recorded) -> impl Iterator<Item = (UserRef, Option<NotificationId>)> {
+/// Under whom a record that changed `changes` is found again: its user and item, the campaign of a
+/// post, the app of a retired endpoint.
+pub fn found_under(
+    record: &Recorded,
+    changes: &Changes,
+) -> impl Iterator<Item = (UserRef, Option<NotificationId>)> {
     let event = &record.fact.event;
     let campaign = match event {
         Event::NotificationPosted(Posted { campaign: Some(name), .. }) => {
@@ -50,7 +58,13 @@ pub fn found_under(record: &Recorded) -> impl Iterator<Item = (UserRef, Option<N
         }
         _ => None,
     };
-    std::iter::once((record.fact.user, event.item())).chain(campaign)
+    let retires = matches!(
+        event,
+        Event::EndpointRetired { .. } | Event::CameDue(AgendaEntry { due: Due::Lapse { .. }, .. })
+    );
+    let retired = (retires && changes.reach)
+        .then(|| (UserRef::of_retired(&record.fact.app, record.position.partition), None));
+    std::iter::once((record.fact.user, event.item())).chain(campaign).chain(retired)
 }
 
 /// Folds a recorded event into the pieces it touches.
@@ -68,13 +82,14 @@ pub fn apply(state: &mut State, record: &Recorded) -> Changes {
     if let Event::DeliveriesParked(parked) = event {
         changes.agenda.extend(parked.entries().map(AgendaChange::Add));
     }
-    changes.agenda.extend(sweep::begun(event, at, time).map(AgendaChange::Add));
+    changes.agenda.extend(sweep::begun(event, at).map(AgendaChange::Add));
     if let Event::SweepAdvanced(step) = event {
         let (done, next) = step.entries();
         changes.agenda.push(AgendaChange::Remove(done));
         changes.agenda.extend(next.map(AgendaChange::Add));
     }
-    if let Event::CameDue(entry @ AgendaEntry { due: Due::Retry(_), .. }) = event {
+    if let Event::CameDue(entry @ AgendaEntry { due: Due::Retry(_) | Due::Displace(_), .. }) = event
+    {
         changes.agenda.push(AgendaChange::Remove(*entry));
     }
     if let Event::CameDue(entry @ AgendaEntry { due: Due::Expire { .. }, .. }) = event
@@ -90,6 +105,9 @@ pub fn apply(state: &mut State, record: &Recorded) -> Changes {
             changes.reach = true;
             changes.agenda.extend(agenda);
         }
+    } else if let Some(agenda) = Holder::apply(&mut state.holder, at, time, event) {
+        changes.holder = true;
+        changes.agenda.extend(agenda);
     } else if let Some(agenda) = Item::apply(&mut state.item, at, time, event) {
         changes.item = true;
         changes.agenda.extend(agenda);
@@ -141,6 +159,7 @@ impl State {
             Piece::Reach(reach) => self.reach = reach,
             Piece::Item(item) => self.item = Some(item),
             Piece::Request(request) => self.request = Some(request),
+            Piece::Holder(holder) => self.holder = Some(holder),
         }
     }
 }

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::{Offset, Partition};
+use crate::{Address, Offset, Partition};
 
 /// Why a text is not an identifier.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -208,6 +208,12 @@ impl UserRef {
         let hash = plain_hash("campaign", &[app.as_str().as_bytes(), campaign.as_bytes()]);
         Self(in_partition(hash, partition))
     }
+
+    /// Under what retired endpoints of `app` are found in `partition`: no user, as before.
+    #[must_use]
+    pub fn of_retired(app: &AppId, partition: Partition) -> Self {
+        Self(in_partition(plain_hash("retired", &[app.as_str().as_bytes()]), partition))
+    }
 }
 
 impl NotificationId {
@@ -305,6 +311,14 @@ impl IdentityKey {
     #[must_use]
     pub fn endpoint(&self, user: UserRef, installation: &str) -> EndpointId {
         EndpointId(self.hash("endpoint", &[&user.0, installation.as_bytes()]))
+    }
+
+    /// Under what the claims to `address` are recorded: no user, but as a partition of the log has
+    /// it. The same address of another app is another.
+    #[must_use]
+    pub fn address(&self, address: &Address) -> UserRef {
+        let (kind, token) = address.token();
+        UserRef(self.hash("address", &[kind.as_bytes(), token.as_bytes()]))
     }
 
     fn hash(&self, domain: &str, parts: &[&[u8]]) -> [u8; 16] {

@@ -54,6 +54,8 @@ pub use platform::{Environment, Platform, PlatformMask, Route};
 pub use position::{Generation, LogIdentity, Offset, Partition, Position};
 pub use quota::{Quota, Used};
 pub use receipt::{End, Receipt, Settled};
-pub use state::{Change, Ended, Item, PostVerdict, Reach, RequestRecord, State};
+pub use state::{
+    AddressClaim, Change, Displaced, Ended, Holder, Item, PostVerdict, Reach, RequestRecord, State,
+};
 pub use sweep::{Sweep, SweepStep, Sweeps, swept};
 pub use time::{Tick, Timestamp};

@@ -28,6 +28,7 @@ pub fn plan(state: &State, record: &Recorded) -> Vec<Delivery> {
         Event::CameDue(AgendaEntry { due: Due::Retry(parked), .. }) => vec![again(parked)],
         Event::CameDue(_)
         | Event::DeliveriesParked(_)
+        | Event::AddressClaimed(_)
         | Event::CampaignRecalled { .. }
         | Event::AllDismissed { .. }
         | Event::SweepAdvanced(_)

@@ -3,17 +3,20 @@
 //! A piece remembers up to which offset it was folded (`as_of`), so an event read twice changes it
 //! once.
 
+mod holder;
 mod item;
 mod reach;
 mod request;
 
 use std::sync::Arc;
 
+pub use holder::{AddressClaim, Displaced, Holder};
 pub use item::{Change, Ended, Item};
 pub use reach::Reach;
 pub use request::{PostVerdict, RequestRecord};
 
-/// The pieces that one event touches: a user's reach, at most one item, at most one request.
+/// The pieces that one event touches: a user's reach, at most one item, at most one request, or an
+/// address.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct State {
     /// The user's endpoints.
@@ -22,4 +25,6 @@ pub struct State {
     pub item: Option<Arc<Item>>,
     /// The request the event came from, if it is known.
     pub request: Option<RequestRecord>,
+    /// Who holds the address the event is about, if that is known.
+    pub holder: Option<Holder>,
 }

@@ -25,7 +25,7 @@ pub struct Sweep {
 /// A step of a sweep that is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SweepStep {
-    /// When the sweep was recorded.
+    /// When the sweep is due, as the agenda has it.
     pub at: Timestamp,
     /// The sweep as it stood before.
     pub sweep: Sweep,
@@ -43,10 +43,10 @@ impl SweepStep {
 }
 
 /// The agenda entry of a sweep recorded by `event` at `at`, if it is one.
-pub(crate) fn begun(event: &Event, at: Offset, time: Timestamp) -> Option<AgendaEntry> {
+pub(crate) fn begun(event: &Event, at: Offset) -> Option<AgendaEntry> {
     let is_sweep = matches!(event, Event::CampaignRecalled { .. } | Event::AllDismissed { .. });
     let sweep = Sweep { event: at, from: Offset(0) };
-    is_sweep.then_some(AgendaEntry { at: time, due: Due::Sweep(sweep) })
+    is_sweep.then_some(AgendaEntry { at: AgendaEntry::AT_ONCE, due: Due::Sweep(sweep) })
 }
 
 /// The event that follows from the sweep recorded at `at` by `sweep` for `item`, as it stands now;

@@ -3,16 +3,20 @@
 //! Writes are events; reads come from the projection, or from the log where the question is about
 //! the past.
 
+mod claims;
 mod endpoints;
 mod explain;
 mod history;
 mod inbox;
+mod retired;
 mod watch;
 
+pub(crate) use claims::retirement;
 pub use endpoints::{Register, Registered, Retire};
 pub use explain::Explained;
 pub use history::{StateAt, Timeline, TimelineEntry};
 pub use inbox::{Filter, Page, StateUpdate, SyncPage};
+pub use retired::{RetiredEndpoint, RetiredPage};
 pub use watch::Watch;
 
 use std::sync::Arc;

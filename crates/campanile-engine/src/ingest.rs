@@ -4,6 +4,7 @@
 //! Where the projection knows the request already, the answer says so at once.
 
 mod quotas;
+mod recall;
 mod recent;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ use campanile_core::{
 
 use self::quotas::Counted;
 pub use self::quotas::Quotas;
+pub use self::recall::Recall;
 use self::recent::Recent;
 use crate::edge::{Edge, Target, Whom};
 use crate::pieces::Map;
@@ -131,47 +133,6 @@ impl Ingest {
         let answers: Vec<Result<Published, Error>> = answers.collect();
         self.count(&answers, self.edge.clock.tick().since(begun));
         answers
-    }
-
-    /// Takes an item back from every device.
-    ///
-    /// # Errors
-    /// [`Error`].
-    pub async fn recall(
-        &self,
-        context: &RequestContext,
-        target: &Target,
-        item: &Recall,
-    ) -> Result<(NotificationId, Position), Error> {
-        let whom = self.edge.whom(&context.app, target)?;
-        let id = match item {
-            Recall::Id(id) => *id,
-            Recall::AppNotificationId(name) => {
-                self.edge.names.of(&context.app).item(whom.user, name)
-            }
-        };
-        self.edge.belongs(&whom, id)?;
-        let event = Event::NotificationRecalled { id, revision: None };
-        Ok((id, self.edge.append(context, whom.user, event).await?))
-    }
-
-    /// Takes back, from every user, what was posted before with a campaign's name. An `Ok` means
-    /// that it is durable, in every partition; to carry it out is the scheduler's business.
-    ///
-    /// # Errors
-    /// [`Error`]; repeat it then: some partitions may have it and others not.
-    pub async fn recall_campaign(
-        &self,
-        context: &RequestContext,
-        campaign: &Arc<str>,
-    ) -> Result<Vec<Position>, Error> {
-        let record = |partition| {
-            let user = UserRef::of_campaign(&context.app, campaign, partition);
-            let event = Event::CampaignRecalled { campaign: campaign.clone() };
-            self.edge.record(context, user, event)
-        };
-        let records = self.edge.events.identity().partitions().map(record).collect();
-        self.append(records).await.into_iter().collect()
     }
 
     fn draft(&self, context: &RequestContext, publish: Publish) -> Result<Draft, Error> {
@@ -319,15 +280,6 @@ impl Ingest {
             )
         }));
     }
-}
-
-/// Which item to take back.
-#[derive(Clone, Debug)]
-pub enum Recall {
-    /// By its id.
-    Id(NotificationId),
-    /// By the producer's name for it.
-    AppNotificationId(String),
 }
 
 enum Answer {

@@ -97,6 +97,7 @@ impl Pieces {
                 PieceKey::Reach(_) => (Some(Piece::Reach(state.reach.clone())), changes.reach),
                 PieceKey::Item(..) => (state.item.clone().map(Piece::Item), changes.item),
                 PieceKey::Request(..) => (state.request.map(Piece::Request), changes.request),
+                PieceKey::Holder(_) => (state.holder.map(Piece::Holder), changes.holder),
             };
             if is_changed {
                 changed.push(key);
@@ -125,6 +126,7 @@ pub(crate) fn keep_until(piece: &Piece) -> Option<Timestamp> {
         Piece::Reach(_) => None,
         Piece::Item(item) => Some(item.keep_until()),
         Piece::Request(request) => Some(request.until.after(Limits::REMEMBERED_AFTER)),
+        Piece::Holder(holder) => Some(holder.keep_until()),
     }
 }
 

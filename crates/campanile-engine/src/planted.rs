@@ -29,11 +29,15 @@ pub enum Bug {
     HoldLosesItsRange,
     /// What was put off or held is not checked again before it is sent.
     ParkedRingsAfterDismissal,
+    /// A verdict on an address retires the endpoint, whatever registration it has by then.
+    VerdictOnNewerRegistration,
+    /// A clear that is tried again comes after the revision that followed it, and clears it.
+    RevisionOvertakesClear,
 }
 
 impl Bug {
     /// Every bug there is.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::AckBeforeDurable,
         Self::CommitBeforeSettled,
         Self::CheckpointInSecondWrite,
@@ -45,6 +49,8 @@ impl Bug {
         Self::CarriedIsCurrent,
         Self::HoldLosesItsRange,
         Self::ParkedRingsAfterDismissal,
+        Self::VerdictOnNewerRegistration,
+        Self::RevisionOvertakesClear,
     ];
 }
 

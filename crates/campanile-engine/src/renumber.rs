@@ -56,12 +56,13 @@ fn event(event: &Event, new: &dyn Fn(Offset) -> Offset) -> Option<Event> {
             Some(Event::SweepAdvanced(SweepStep { at: *at, sweep, next }))
         }
         Event::CameDue(AgendaEntry {
-            due: Due::Expire { .. } | Due::Lapse { .. } | Due::Sweep(_),
+            due: Due::Expire { .. } | Due::Lapse { .. } | Due::Sweep(_) | Due::Displace(_),
             ..
         })
         | Event::EndpointRegistered { .. }
         | Event::EndpointRenewed { .. }
         | Event::EndpointRetired { .. }
+        | Event::AddressClaimed(_)
         | Event::NotificationPosted(_)
         | Event::NotificationRecalled { .. }
         | Event::CampaignRecalled { .. }

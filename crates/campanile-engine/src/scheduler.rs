@@ -12,7 +12,8 @@
 //! log's is behind, what was appended is nothing, and the entry is still there; it is appended again
 //! once the log's time has come to it.
 //!
-//! A sweep that is due is not answered by its coming due, but carried out.
+//! What follows from a sweep, or from an address that changed hands, is recorded here before the
+//! entry leaves the agenda.
 
 mod sweeps;
 
@@ -24,9 +25,12 @@ use campanile_core::port::{
     Clock, DueEntry, EventLog, GroupEvent, GroupName, NewRecord, Progress, Projection,
     ProjectionError, ReadError,
 };
-use campanile_core::{AgendaEntry, Due, Event, Fact, Offset, Partition, Tick, Timestamp, UserRef};
+use campanile_core::{
+    AgendaEntry, Displaced, Due, Event, Fact, Offset, Partition, Tick, Timestamp, UserRef,
+};
 use campanile_proto::codec;
 
+use crate::gateway::retirement;
 use crate::tasks::{Shutdown, sleep};
 use crate::telemetry::Telemetry;
 
@@ -209,9 +213,13 @@ impl Scheduler {
         let is_all = fresh.len() < BATCH;
         let mut trouble = None;
         for due in &fresh {
-            let Due::Sweep(sweep) = due.entry.due else { continue };
             let since = self.parts.clock.tick();
-            match self.sweep(partition, due, sweep, folded).await {
+            let done = match due.entry.due {
+                Due::Sweep(sweep) => self.sweep(partition, due, sweep, folded).await,
+                Due::Displace(who) => self.displace(partition, due, who).await,
+                _ => continue,
+            };
+            match done {
                 Ok(at) => {
                     let appended = Appended { at, since, again: None };
                     agenda.appended.insert((due.user, due.entry), appended);
@@ -219,8 +227,7 @@ impl Scheduler {
                 Err(reason) => trouble = Some(reason),
             }
         }
-        let fresh: Vec<_> =
-            fresh.into_iter().filter(|due| !matches!(due.entry.due, Due::Sweep(_))).collect();
+        let fresh: Vec<_> = fresh.into_iter().filter(|due| !is_carried_out(due)).collect();
         let records = fresh.iter().map(|due| self.came_due(partition, due)).collect();
         let answers = self.parts.log.append(records).await;
         let since = self.parts.clock.tick();
@@ -297,9 +304,32 @@ impl Scheduler {
             .map_or(IDLE, |due| due.entry.at.since(now).clamp(Duration::from_millis(1), IDLE)))
     }
 
+    /// Retires an endpoint that lost its address, in its user's partition, and only then lets the
+    /// entry come due; answers where.
+    async fn displace(
+        &self,
+        partition: Partition,
+        due: &DueEntry,
+        who: Displaced,
+    ) -> Result<Offset, String> {
+        let fact =
+            Fact { app: due.app.clone(), user: who.user, cause: None, event: retirement(who) };
+        let own = self.parts.log.identity().partition_of(who.user);
+        let body = codec::encode_fact(&fact);
+        self.record(vec![NewRecord { partition: own, user: who.user, body }]).await?;
+        self.parts.telemetry.scheduler_displaced.add(1);
+        let at = self.record(vec![self.came_due(partition, due)]).await?;
+        at.ok_or_else(|| "log gave no answer".to_owned())
+    }
+
     fn came_due(&self, partition: Partition, due: &DueEntry) -> NewRecord {
         let event = Event::CameDue(due.entry);
         let fact = Fact { app: due.app.clone(), user: due.user, cause: None, event };
         NewRecord { partition, user: due.user, body: codec::encode_fact(&fact) }
     }
+}
+
+/// Whether more is to be recorded than that the entry came due.
+const fn is_carried_out(due: &DueEntry) -> bool {
+    matches!(due.entry.due, Due::Sweep(_) | Due::Displace(_))
 }

@@ -23,13 +23,14 @@ struct Adder {
 }
 
 impl Digester {
-    /// Takes a piece in as it is at `now`, the partition's time. Items that have ended, and
-    /// remembered requests, are dropped sooner or later, so they do not count.
+    /// Takes a piece in as it is at `now`, the partition's time. Items that have ended,
+    /// remembered requests and holders of addresses are dropped sooner or later, so they do not
+    /// count.
     pub fn piece(&mut self, key: &PieceKey, piece: &Piece, now: Timestamp) {
         let adder = match piece {
             Piece::Reach(_) => &mut self.reach,
             Piece::Item(item) if item.is_listed(now) => &mut self.items,
-            Piece::Item(_) | Piece::Request(_) => return,
+            Piece::Item(_) | Piece::Request(_) | Piece::Holder(_) => return,
         };
         adder.add(key.user(), &codec::encode_piece(piece));
     }

@@ -146,6 +146,20 @@ fn events_about_items() {
 }
 
 #[test]
+fn addresses_that_change_hands() {
+    let user = UserRef::from_bytes([0x88; 16]);
+    let by = Displaced { user, endpoint: ENDPOINT, registration: REGISTRATION };
+    let claim = |renews| Event::AddressClaimed(AddressClaim { by, lease_until: LATER, renews });
+    check_event("address_claimed", claim(false));
+    check_event("address_claimed_again", claim(true));
+    let (encode, decode) = (codec::encode_agenda_entry, codec::decode_agenda_entry);
+    let entry = AgendaEntry { at: LATER, due: Due::Displace(by) };
+    check("agenda_displace", &entry, encode, decode);
+    let holder = Piece::Holder(Holder { as_of: Offset(301), by, lease_until: LATER });
+    check("piece_holder", &holder, codec::encode_piece, codec::decode_piece);
+}
+
+#[test]
 fn events_about_many_items() {
     check_event("campaign_recalled", Event::CampaignRecalled { campaign: "spring".into() });
     let all = Event::AllDismissed { up_to: Offset(300), origin: Some(ENDPOINT) };

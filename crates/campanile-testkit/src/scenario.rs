@@ -142,8 +142,9 @@ impl Then {
     #[track_caller]
     pub fn then_changes_nothing(self) -> Self {
         assert_eq!(self.scenario.world, self.before, "state changed");
-        let Changes { reach, item, request, verdict: _, agenda } = &self.changes;
-        assert!(!reach && !item && !request && agenda.is_empty(), "{:?}", self.changes);
+        let Changes { reach, item, request, holder, verdict: _, agenda } = &self.changes;
+        let is_changed = *reach || *item || *request || *holder;
+        assert!(!is_changed && agenda.is_empty(), "{:?}", self.changes);
         self
     }
 

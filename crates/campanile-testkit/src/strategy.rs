@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use campanile_core::{
-    AgendaEntry, Content, DeliveryId, DeliveryKind, Due, Event, Fact, Fingerprint, Generation,
-    Offset, Parked, ParkedDelivery, Partition, Platform, PlatformMask, Position, Posted, Priority,
-    Recorded, RequestStamp, RetireReason, StateChange, Sweep, SweepStep, Timestamp, UserAction,
-    UserRef,
+    AddressClaim, AgendaEntry, Content, DeliveryId, DeliveryKind, Displaced, Due, Event, Fact,
+    Fingerprint, Generation, Offset, Parked, ParkedDelivery, Partition, Platform, PlatformMask,
+    Position, Posted, Priority, Recorded, RequestStamp, RetireReason, StateChange, Sweep,
+    SweepStep, Timestamp, UserAction, UserRef,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -82,6 +82,7 @@ pub fn events(whose: UserRef) -> BoxedStrategy<Event> {
         1 => (items(whose), option::weighted(0.3, 0..4_u32))
             .prop_map(|(id, revision)| Event::NotificationRecalled { id, revision }),
         1 => sweeps(whose),
+        2 => claims(whose),
         2 => (items(whose), origins(whose))
             .prop_map(|(id, origin)| Event::NotificationDeleted { id, origin }),
         2 => entries(whose).prop_map(Event::CameDue),
@@ -104,6 +105,21 @@ fn sweeps(whose: UserRef) -> impl Strategy<Value = Event> {
         (spans(), sweep, option::of((0..100_u64).prop_map(Offset)))
             .prop_map(|(at, sweep, next)| Event::SweepAdvanced(SweepStep { at, sweep, next })),
     ]
+}
+
+/// Claims to an address, which for this has the name of a user.
+fn claims(whose: UserRef) -> impl Strategy<Value = Event> {
+    (displaced(whose), spans(), any::<bool>()).prop_map(|(by, lease_until, renews)| {
+        Event::AddressClaimed(AddressClaim { by, lease_until, renews })
+    })
+}
+
+fn displaced(whose: UserRef) -> impl Strategy<Value = Displaced> {
+    (devices(), 0..3_u8).prop_map(move |(device, number)| Displaced {
+        user: whose,
+        endpoint: device.endpoint(whose),
+        registration: device.registration(whose, number),
+    })
 }
 
 fn devices() -> impl Strategy<Value = Device> {
@@ -222,6 +238,7 @@ fn entries(whose: UserRef) -> impl Strategy<Value = AgendaEntry> {
         (items(whose), 0..4_u32).prop_map(|(id, revision)| Due::Expire { id, revision }),
         lapse,
         parked(whose).prop_map(Due::Retry),
+        displaced(whose).prop_map(Due::Displace),
     ];
     (spans(), due).prop_map(|(at, due)| AgendaEntry { at, due })
 }
@@ -242,6 +259,10 @@ fn relative_to(now: Timestamp, event: Event) -> Event {
         Event::EndpointRenewed { endpoint, registration, lease_until } => {
             let lease_until = from_now(lease_until);
             Event::EndpointRenewed { endpoint, registration, lease_until }
+        }
+        Event::AddressClaimed(claim) => {
+            let lease_until = from_now(claim.lease_until);
+            Event::AddressClaimed(AddressClaim { lease_until, ..claim })
         }
         Event::DeliveriesParked(parked) => {
             Event::DeliveriesParked(Parked { until: from_now(parked.until), ..parked })

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use campanile_core::port::{Piece, PieceKey, PieceWrite};
 use campanile_core::{
-    AgendaChange, AgendaEntry, Changes, Event, Item, NotificationId, Reach, Recorded, State,
-    Timestamp, UserRef, apply, touches,
+    AgendaChange, AgendaEntry, Changes, Event, Holder, Item, NotificationId, Reach, Recorded,
+    State, Timestamp, UserRef, apply, touches,
 };
 
 /// The state of every user, and nothing else: two worlds are equal if their states are.
@@ -33,11 +33,14 @@ impl World {
         let changes = apply(&mut state, record);
         let item = state.item.map(Piece::Item);
         let reach = Some(Piece::Reach(state.reach)).filter(|_| changes.reach);
-        for piece in reach.into_iter().chain(item).chain(state.request.map(Piece::Request)) {
+        let holder = state.holder.map(Piece::Holder).filter(|_| changes.holder);
+        let others = state.request.map(Piece::Request).into_iter().chain(holder);
+        for piece in reach.into_iter().chain(item).chain(others) {
             let key = match &piece {
                 Piece::Reach(_) => Some(PieceKey::Reach(user)),
                 Piece::Item(item) => Some(PieceKey::Item(user, item.id)),
                 Piece::Request(_) => request_of(user, &record.fact.event),
+                Piece::Holder(_) => Some(PieceKey::Holder(user)),
             };
             key.map(|key| self.pieces.insert(key, piece));
         }
@@ -50,10 +53,12 @@ impl World {
         changes
     }
 
-    /// Forgets what a projection may have dropped by `now`: items that ended long ago.
+    /// Forgets what a projection may have dropped by `now`: items that ended long ago, and holders
+    /// of addresses that nobody claims.
     pub fn forget(&mut self, now: Timestamp) {
         self.pieces.retain(|_, piece| match piece {
             Piece::Item(item) => now <= item.keep_until(),
+            Piece::Holder(holder) => now <= holder.keep_until(),
             Piece::Reach(_) | Piece::Request(_) => true,
         });
     }
@@ -74,6 +79,7 @@ impl World {
             PieceKey::Reach(_) => changes.reach,
             PieceKey::Item(..) => changes.item,
             PieceKey::Request(..) => changes.request,
+            PieceKey::Holder(_) => changes.holder,
         });
         let write = |key| {
             let piece = self.pieces.get(&key)?.clone();
@@ -81,6 +87,7 @@ impl World {
                 Piece::Reach(_) => None,
                 Piece::Item(item) => Some(item.keep_until()),
                 Piece::Request(request) => Some(request.until),
+                Piece::Holder(holder) => Some(holder.keep_until()),
             };
             Some(PieceWrite { key, piece, keep_until })
         };
@@ -101,6 +108,15 @@ impl World {
     pub fn item(&self, user: UserRef, id: NotificationId) -> Option<Arc<Item>> {
         match self.pieces.get(&PieceKey::Item(user, id)) {
             Some(Piece::Item(item)) => Some(item.clone()),
+            _ => None,
+        }
+    }
+
+    /// Who holds an address.
+    #[must_use]
+    pub fn holder(&self, address: UserRef) -> Option<Holder> {
+        match self.pieces.get(&PieceKey::Holder(address)) {
+            Some(Piece::Holder(holder)) => Some(*holder),
             _ => None,
         }
     }

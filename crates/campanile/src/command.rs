@@ -79,7 +79,7 @@ struct Target {
     #[arg(long)]
     user: Option<String>,
     /// The handle of one of the user's installations; it also says which device acts.
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     unsid: Option<String>,
 }
 

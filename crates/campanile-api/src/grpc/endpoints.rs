@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use campanile_core::{Endpoint, EndpointId, Tombstone};
-use campanile_engine::gateway::{Gateway, Register, Retire};
+use campanile_engine::gateway::{Gateway, Register, Retire, RetiredEndpoint};
 use campanile_proto::convert::{self, Violation};
 use campanile_proto::v1;
 use campanile_proto::v1::endpoints_server::Endpoints as Service;
@@ -12,6 +12,8 @@ use tonic::{Request, Response, Status};
 use super::words;
 use crate::context::context;
 use crate::status::status;
+
+const PAGE: usize = 100;
 
 /// The service.
 #[derive(Debug)]
@@ -76,6 +78,30 @@ impl Service for Endpoints {
             endpoints: reach.endpoints.iter().map(endpoint).collect(),
             retired: reach.tombstones.iter().map(tombstone).collect(),
         }))
+    }
+
+    async fn list_retired_endpoints(
+        &self,
+        request: Request<v1::ListRetiredEndpointsRequest>,
+    ) -> Result<Response<v1::ListRetiredEndpointsResponse>, Status> {
+        let context = context(&request, &request.get_ref().app).map_err(status)?;
+        let v1::ListRetiredEndpointsRequest { cursor, limit, .. } = request.into_inner();
+        let limit = convert::page_size("limit", limit, PAGE).map_err(status)?;
+        let cursor = (!cursor.is_empty()).then_some(cursor.as_str());
+        let page = self.gateway.retired(&context, cursor, limit).await.map_err(status)?;
+        Ok(Response::new(v1::ListRetiredEndpointsResponse {
+            endpoints: page.endpoints.iter().map(retired_endpoint).collect(),
+            cursor: page.cursor,
+            more: page.more,
+        }))
+    }
+}
+
+fn retired_endpoint(retired: &RetiredEndpoint) -> v1::RetiredEndpoint {
+    v1::RetiredEndpoint {
+        endpoint_id: retired.endpoint.to_string(),
+        reason: convert::retire_to_wire(retired.reason).into(),
+        retired_at: Some(words::instant(retired.time)),
     }
 }
 

@@ -151,7 +151,8 @@ fn summary(event: &Event) -> String {
                     parked.endpoint, parked.attempts
                 )
             }
-            Due::Sweep(sweep) => format!("sweep of {}, due at {at}", sweep.event),
+            Due::Displace(who) => format!("{} lost its address", who.endpoint),
+            Due::Sweep(sweep) => format!("sweep of {}", sweep.event),
         },
         Event::NotificationRecalled { revision, .. } => {
             revision.map_or_else(String::new, |revision| format!("revision {revision}"))
@@ -159,6 +160,7 @@ fn summary(event: &Event) -> String {
         Event::NotificationDeleted { .. } => String::new(),
         Event::CampaignRecalled { campaign } => format!("everything of {campaign}"),
         Event::AllDismissed { up_to, .. } => format!("everything posted before {up_to}"),
+        Event::AddressClaimed(claim) => format!("by {}", claim.by.endpoint),
         Event::SweepAdvanced(step) => match step.next {
             Some(next) => format!("the sweep of {} goes on from {next}", step.sweep.event),
             None => format!("the sweep of {} is carried out", step.sweep.event),

@@ -186,12 +186,17 @@ pub(crate) fn apns(token: &str) -> Option<v1::Address> {
     Some(v1::Address { platform: Some(v1::address::Platform::Apns(apns)) })
 }
 
+/// The device token of an installation: no two have the same.
+pub(crate) fn token(installation: &str) -> String {
+    installation.bytes().take(100).map(|byte| format!("{byte:02x}")).collect()
+}
+
 pub(crate) fn register(installation: &str) -> v1::RegisterEndpointRequest {
     v1::RegisterEndpointRequest {
         app: APP.into(),
         user_id: USER.into(),
         installation_id: installation.into(),
-        address: apns("00ff00ff"),
+        address: apns(&token(installation)),
         lease_seconds: None,
     }
 }

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 
 use crate::port::Stream;
 use crate::{
-    AgendaChange, AgendaEntry, AppId, Item, NotificationId, Offset, Partition, Reach, RequestKey,
-    RequestRecord, Timestamp, UserRef,
+    AgendaChange, AgendaEntry, AppId, Holder, Item, NotificationId, Offset, Partition, Reach,
+    RequestKey, RequestRecord, Timestamp, UserRef,
 };
 
 /// What state is made of: small pieces, so that an event rewrites little.
@@ -19,6 +19,8 @@ pub enum Piece {
     Item(Arc<Item>),
     /// One remembered request.
     Request(RequestRecord),
+    /// Who holds an address.
+    Holder(Holder),
 }
 
 /// Names a piece.
@@ -30,6 +32,8 @@ pub enum PieceKey {
     Item(UserRef, NotificationId),
     /// A request for a user.
     Request(UserRef, RequestKey),
+    /// An address, by [`crate::IdentityKey::address`].
+    Holder(UserRef),
 }
 
 impl PieceKey {
@@ -37,7 +41,10 @@ impl PieceKey {
     #[must_use]
     pub const fn user(&self) -> UserRef {
         match self {
-            Self::Reach(user) | Self::Item(user, _) | Self::Request(user, _) => *user,
+            Self::Reach(user)
+            | Self::Item(user, _)
+            | Self::Request(user, _)
+            | Self::Holder(user) => *user,
         }
     }
 }

@@ -9,6 +9,7 @@
     reason = "test code"
 )]
 
+mod claims;
 mod compose;
 mod convergence;
 mod endpoints;

@@ -1,8 +1,8 @@
 //! Sweeps: what an event that names many items means for each of them.
 
 use campanile_core::{
-    AgendaChange, AgendaEntry, Due, Event, Item, Offset, Partition, Recorded, Suppression, Sweep,
-    SweepStep, Sweeps, UserAction, UserRef, found_under, swept,
+    AgendaChange, AgendaEntry, Changes, Due, Event, Item, Offset, Partition, Recorded, Suppression,
+    Sweep, SweepStep, Sweeps, UserAction, UserRef, found_under, swept,
 };
 use campanile_testkit::scenario::{Step, deleted, given, posted, recalled, registered};
 use campanile_testkit::strategy::{CAMPAIGN, ITEMS, USERS, logs, recorded, some_user};
@@ -88,11 +88,11 @@ fn everything_until_the_cursor_is_dismissed_and_nothing_after_it() {
 fn a_sweep_is_on_the_agenda_until_it_is_carried_out() {
     let entry = |from| {
         let sweep = Sweep { event: Offset(2), from: Offset(from) };
-        AgendaEntry { at: START, due: Due::Sweep(sweep) }
+        AgendaEntry { at: AgendaEntry::AT_ONCE, due: Due::Sweep(sweep) }
     };
     let step = |from, next: Option<u64>| {
         let sweep = Sweep { event: Offset(2), from: Offset(from) };
-        Event::SweepAdvanced(SweepStep { at: START, sweep, next: next.map(Offset) })
+        Event::SweepAdvanced(SweepStep { at: AgendaEntry::AT_ONCE, sweep, next: next.map(Offset) })
     };
     let mut world = World::default();
     let mut changes = |offset, event| world.apply(&recorded(offset, START, user(1), event)).agenda;
@@ -106,7 +106,9 @@ fn a_sweep_is_on_the_agenda_until_it_is_carried_out() {
 #[test]
 fn a_post_is_found_under_its_campaign_in_its_partition() {
     let with = |step: Step| recorded(1, START, user(1), step.event(START));
-    let users = |record: &Recorded| found_under(record).map(|(user, _)| user).collect::<Vec<_>>();
+    let users = |record: &Recorded| {
+        found_under(record, &Changes::default()).map(|(user, _)| user).collect::<Vec<_>>()
+    };
     let campaign = UserRef::of_campaign(&app(), CAMPAIGN, Partition(0));
     assert_eq!(users(&with(posted("a").of_campaign(CAMPAIGN))), [user(1), campaign]);
     assert_eq!(users(&with(posted("a"))), [user(1)]);

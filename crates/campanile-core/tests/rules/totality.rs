@@ -87,7 +87,7 @@ proptest! {
                     prop_assert!(item.deliver_by <= item.expires_at);
                     prop_assert_eq!(item.revisions.last().copied(), item.posted_at);
                 }
-                Piece::Request(_) => {}
+                Piece::Request(_) | Piece::Holder(_) => {}
             }
         }
     }

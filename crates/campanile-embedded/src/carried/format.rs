@@ -22,6 +22,7 @@ const REACH: u8 = 1;
 const ITEM: u8 = 2;
 const REQUEST: u8 = 3;
 const DUE: u8 = 4;
+const HOLDER: u8 = 50;
 
 /// The file of `state`.
 pub(super) fn encode(log: &LogIdentity, partition: Partition, state: &CarriedState) -> Vec<u8> {
@@ -37,6 +38,7 @@ pub(super) fn encode(log: &LogIdentity, partition: Partition, state: &CarriedSta
             PieceKey::Reach(_) => REACH,
             PieceKey::Item(..) => ITEM,
             PieceKey::Request(..) => REQUEST,
+            PieceKey::Holder(_) => HOLDER,
         };
         if kind != REACH {
             entry.put_u64_le(keep_until);
@@ -170,7 +172,9 @@ fn decode(
 
 fn take(state: &mut CarriedState, kind: u8, mut entry: Bytes) -> Option<()> {
     let keep_until = match kind {
-        ITEM | REQUEST => Some(entry.try_get_u64_le().ok()?).filter(|until| *until != FOREVER),
+        ITEM | REQUEST | HOLDER => {
+            Some(entry.try_get_u64_le().ok()?).filter(|until| *until != FOREVER)
+        }
         _ => None,
     };
     let user = UserRef::from_bytes(id(&mut entry)?);
@@ -189,6 +193,7 @@ fn take(state: &mut CarriedState, kind: u8, mut entry: Bytes) -> Option<()> {
     let piece = codec::decode_piece(&entry).ok()?;
     let key = match (kind, &piece) {
         (REACH, Piece::Reach(_)) => PieceKey::Reach(user),
+        (HOLDER, Piece::Holder(_)) => PieceKey::Holder(user),
         (ITEM, Piece::Item(item)) => PieceKey::Item(user, item.id),
         (REQUEST, Piece::Request(_)) => PieceKey::Request(user, key?),
         _ => return None,

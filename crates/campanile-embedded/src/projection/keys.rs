@@ -6,6 +6,7 @@
 //!   Reach    user 16                                               → a piece
 //!   Item     user 16 · id 16                                       → a piece
 //!   Request  user 16 · key 16                                      → a piece
+//!   Holder   address 16                                            → a piece
 //!   Change   user 16 · offset of the latest change u64 · id 16     → nothing
 //!   Keep     until u64 · kind u8 · the rest of a piece's key       → nothing
 //!   Due      at u64 · user 16 · what                               → app length u8 · app · entry
@@ -40,6 +41,7 @@ pub(super) enum Kind {
     Keep = 5,
     Due = 6,
     History = 7,
+    Holder = 50,
 }
 
 /// What every key of a kind begins with.
@@ -78,6 +80,7 @@ pub(super) fn piece(partition: Partition, piece: &PieceKey) -> Vec<u8> {
     match piece {
         PieceKey::Reach(user) => user_prefix(partition, Kind::Reach, *user),
         PieceKey::Item(user, id) => item(partition, *user, *id),
+        PieceKey::Holder(address) => user_prefix(partition, Kind::Holder, *address),
         PieceKey::Request(user, request) => {
             let mut key = user_prefix(partition, Kind::Request, *user);
             key.put_slice(request.as_bytes());
@@ -161,6 +164,12 @@ pub(super) fn due(partition: Partition, user: UserRef, entry: &AgendaEntry) -> V
             key.put_u8(50);
             key.put_u64(sweep.event.0);
             key.put_u64(sweep.from.0);
+        }
+        Due::Displace(who) => {
+            key.put_u8(51);
+            key.put_slice(who.user.as_bytes());
+            key.put_slice(who.endpoint.as_bytes());
+            key.put_slice(who.registration.as_bytes());
         }
     }
     key

@@ -60,7 +60,7 @@ fn put_piece(
     let keep_until = write.keep_until.map_or(FOREVER, Timestamp::as_millis);
     let changed_at = match &write.piece {
         Piece::Item(item) => item.changed_at(),
-        Piece::Reach(_) | Piece::Request(_) => Offset(0),
+        Piece::Reach(_) | Piece::Request(_) | Piece::Holder(_) => Offset(0),
     };
     let before = match table.keyspace.get(&key).map_err(failed)? {
         Some(value) => keys::read_piece_value(&value).map(|(keep, at, _)| (keep, at)),

@@ -48,7 +48,7 @@ fn pieces(
             piece.map_err(|error| ProjectionError::Damaged { reason: error.to_string() })?;
         let key = match &piece {
             Piece::Item(item) => PieceKey::Item(user, item.id),
-            Piece::Reach(_) | Piece::Request(_) => PieceKey::Reach(user),
+            Piece::Reach(_) | Piece::Request(_) | Piece::Holder(_) => PieceKey::Reach(user),
         };
         digester.piece(&key, &piece, now);
     }

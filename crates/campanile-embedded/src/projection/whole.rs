@@ -22,7 +22,7 @@ pub(super) fn state(table: &Table, partition: Partition) -> Result<CarriedState,
     let fold = Fold::read(table, &snapshot, partition, Stream::Events).map_err(failed)?;
     let time = Timestamp::from_millis(fold.map_or(0, |fold| fold.time));
     let mut state = CarriedState { as_of, time, pieces: Vec::new(), agenda: Vec::new() };
-    for kind in [Kind::Reach, Kind::Item, Kind::Request] {
+    for kind in [Kind::Reach, Kind::Item, Kind::Request, Kind::Holder] {
         pieces(table, &snapshot, partition, kind, &mut state)?;
     }
     for entry in snapshot.prefix(&table.keyspace, keys::prefix(partition, Kind::Due)) {
@@ -55,6 +55,7 @@ fn pieces(
         let key = match &piece {
             Piece::Reach(_) => PieceKey::Reach(user),
             Piece::Item(item) => PieceKey::Item(user, item.id),
+            Piece::Holder(_) => PieceKey::Holder(user),
             Piece::Request(_) => {
                 let request = id(&key, 3 + 16).ok_or_else(damaged)?;
                 PieceKey::Request(user, RequestKey::from_bytes(request))

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use campanile_core::port::{GroupReader, RouteDown, Slot};
+use campanile_core::port::{GroupReader, PushBody, RouteDown, Slot};
 use campanile_core::{DeliveryKind, Endpoint, Item, Route, Suppression, compose, still_due};
 use futures::future::{BoxFuture, FutureExt};
 
@@ -54,9 +54,14 @@ impl Deliverer {
         let reach = intake.view.reach(job.user);
         let item = intake.view.item(job.user, job.delivery.item);
         let due = still_due(reach, item, &job.delivery, self.parts.clock.now());
+        let is_show = matches!(job.delivery.kind, DeliveryKind::Show { .. });
         let planted = self.parts.planted;
         let was_put_off = job.delivery.attempts > 0 || job.owed.backlog != 0;
         let skips_check = (job.attempts > 0 && planted.has(Bug::ClearOvertakenByRetry))
+            || (job.attempts > 0
+                && !is_show
+                && due == Err(Suppression::Superseded)
+                && planted.has(Bug::RevisionOvertakesClear))
             || (was_put_off && planted.has(Bug::ParkedRingsAfterDismissal));
         let endpoint = match (due, reach.endpoints.get(&job.delivery.endpoint)) {
             (Err(_), Some(endpoint)) if skips_check => endpoint,
@@ -66,7 +71,6 @@ impl Deliverer {
             return Err(Suppression::EndpointGone);
         }
         let item = item.ok_or(Suppression::Expired)?;
-        let is_show = matches!(job.delivery.kind, DeliveryKind::Show { .. });
         match intake.view.swept(&job.app, job.user, item).filter(|_| is_show) {
             Some(why) => Err(why),
             None => Ok((endpoint, item)),
@@ -146,7 +150,12 @@ impl Deliverer {
                 self.lanes.wait(lane, tick);
                 continue;
             }
-            let push = compose(item, &job.delivery, endpoint.address.clone());
+            let mut push = compose(item, &job.delivery, endpoint.address.clone());
+            if self.parts.planted.has(Bug::RevisionOvertakesClear)
+                && let PushBody::Sync(sync) = &mut push.body
+            {
+                sync.clear = true;
+            }
             let (registration, route) = (endpoint.registration, route.clone());
             self.numbers += 1;
             let attempt = self.numbers;

@@ -274,7 +274,9 @@ impl Deliverer {
             self.parts.telemetry.deliverer_ended_before.add(1);
             return self.outbox.absorbed(&job);
         }
-        let serial = !self.parts.planted.has(Bug::ClearOvertakenByRetry);
+        let planted = self.parts.planted;
+        let serial =
+            !planted.has(Bug::ClearOvertakenByRetry) && !planted.has(Bug::RevisionOvertakesClear);
         let number = if serial { 0 } else { job.arrival };
         let lane = (job.delivery.endpoint, job.delivery.item, number);
         if self.lanes.push(lane, job) {

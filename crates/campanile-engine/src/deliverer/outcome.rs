@@ -10,6 +10,7 @@ use super::Deliverer;
 use super::lanes::{Job, LaneKey, Step};
 use super::outbox::Putoff;
 use super::routes::Held;
+use crate::planted::Bug;
 
 impl Deliverer {
     /// An attempt was answered, or was not.
@@ -219,12 +220,14 @@ impl Deliverer {
         let current = intake
             .and_then(|intake| intake.view.reach(job.user).endpoints.get(&job.delivery.endpoint));
         let (now, _) = self.now();
-        match current {
+        let is_hasty = self.parts.planted.has(Bug::VerdictOnNewerRegistration);
+        match current.filter(|_| !is_hasty) {
             Some(current) if current.registration != tried => return self.retry(lane, now),
             Some(current) if since.is_some_and(|since| since < current.registered_at) => {}
             _ => {
                 self.parts.telemetry.deliverer_retired.add(1);
-                let (endpoint, registration) = (job.delivery.endpoint, Some(tried));
+                let registration = (!is_hasty).then_some(tried);
+                let endpoint = job.delivery.endpoint;
                 let event = Event::EndpointRetired { endpoint, registration, reason };
                 self.outbox.retired(job, event);
                 self.condemned.insert((endpoint, tried), job.partition);

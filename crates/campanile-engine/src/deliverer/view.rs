@@ -187,6 +187,7 @@ impl View {
             }
             Event::CameDue(_)
             | Event::DeliveriesParked(_)
+            | Event::AddressClaimed(_)
             | Event::CampaignRecalled { .. }
             | Event::AllDismissed { .. }
             | Event::SweepAdvanced(_)

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use campanile_core::port::{Piece, PieceKey};
 use campanile_core::{
-    Address, EndpointId, Event, Limits, Reach, RegistrationId, RetireReason, Timestamp, UserId,
+    Address, Displaced, EndpointId, Event, Limits, Reach, RegistrationId, RetireReason, Timestamp,
+    UserId,
 };
 
 use super::Gateway;
@@ -52,7 +53,8 @@ pub enum Retire {
 }
 
 impl Gateway {
-    /// Registers an app installation. Every notification published after it answered is for it.
+    /// Registers an app installation. Every notification published after it answered is for it,
+    /// and for no endpoint that had its address before.
     ///
     /// # Errors
     /// [`Error::Exhausted`] if the user has [`Limits::ENDPOINTS_PER_USER`] others.
@@ -75,8 +77,12 @@ impl Gateway {
         let registration = RegistrationId::random(self.edge.entropy.draw());
         let lease_until = self.lease_until(request.lease)?;
         let address = Arc::new(request.address);
+        let claimed = address.clone();
         let event = Event::EndpointRegistered { endpoint, registration, address, lease_until };
         self.edge.append(context, user, event).await?;
+        // Afterwards, so that whoever loses the address to a later claim is there to be retired.
+        let by = Displaced { user, endpoint, registration };
+        self.claim(context, &claimed, by, lease_until, false).await?;
         self.registered(context, Unsid { user, endpoint, registration, expires_at: lease_until })
     }
 
@@ -99,6 +105,7 @@ impl Gateway {
         let Unsid { endpoint, registration, .. } = unsid;
         let partition = self.edge.events.identity().partition_of(unsid.user);
         let whom = Whom { user: unsid.user, endpoint: Some(endpoint), partition };
+        let mut address = None;
         // Without an answer of the projection the fold decides, and the next renewal tells.
         if let Ok(reach) = self.reach(&whom).await {
             let retired = reach.tombstones.get(&endpoint).map(|it| it.registration);
@@ -106,9 +113,15 @@ impl Gateway {
             if retired == Some(registration) || current.is_some_and(|it| it != registration) {
                 return Err(Error::NotFound { what: "registration" });
             }
+            address = reach.endpoints.get(&endpoint).map(|it| it.address.clone());
         }
         let event = Event::EndpointRenewed { endpoint, registration, lease_until };
         self.edge.append(context, unsid.user, event).await?;
+        if let Some(address) = address {
+            // The claim lasts as long as the lease.
+            let by = Displaced { user: unsid.user, endpoint, registration };
+            self.claim(context, &address, by, lease_until, true).await?;
+        }
         self.registered(context, Unsid { expires_at: lease_until, ..unsid })
     }
 

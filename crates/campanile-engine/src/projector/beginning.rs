@@ -8,7 +8,7 @@ use campanile_core::port::{
     Carried, CarriedState, Claim, EventLog, Projection, ProjectionError, ReadError, ReadLimit,
     RecordRef, Stream, Write,
 };
-use campanile_core::{Offset, Partition, Position, Timestamp, found_under};
+use campanile_core::{Changes, Offset, Partition, Position, Timestamp, found_under};
 
 use super::decode;
 use crate::planted::{Bug, Planted};
@@ -99,7 +99,9 @@ impl Beginning<'_> {
                 let position = Position { generation, partition, offset };
                 let found_at = RecordRef { stream: self.stream, offset };
                 let recorded = decode(record, position, self.telemetry);
-                let found = recorded.iter().flat_map(found_under);
+                // Whether a retirement had an effect is not known here: rather told than not.
+                let changes = Changes { reach: true, ..Changes::default() };
+                let found = recorded.iter().flat_map(|record| found_under(record, &changes));
                 write.history.extend(found.map(|(user, item)| (user, item, found_at)));
             }
             self.projection.apply(write).await?;

@@ -65,13 +65,13 @@ impl Steps {
             let (app, user) = (&event.fact.app, event.fact.user);
             let (changes, keys) = known.fold(event);
             changed.extend(keys);
+            let offset = event.position.offset;
+            let found_at = RecordRef { stream: Stream::Events, offset };
+            let found = found_under(event, &changes).map(|(user, item)| (user, item, found_at));
+            write.history.extend(found);
             let agenda = changes.agenda.into_iter();
             let agenda = agenda.map(|change| AgendaWrite { app: app.clone(), user, change });
             write.agenda.extend(agenda);
-            let offset = event.position.offset;
-            let found_at = RecordRef { stream: Stream::Events, offset };
-            let found = found_under(event).map(|(user, item)| (user, item, found_at));
-            write.history.extend(found);
         }
         changed.sort_unstable();
         changed.dedup();

@@ -133,7 +133,7 @@ impl Scheduler {
     }
 
     /// Appends all of `records`; answers where the last one stands.
-    async fn record(&self, records: Vec<NewRecord>) -> Result<Option<Offset>, String> {
+    pub(super) async fn record(&self, records: Vec<NewRecord>) -> Result<Option<Offset>, String> {
         let mut last = None;
         for answer in self.parts.log.append(records).await {
             last = Some(answer.map_err(|error| error.to_string())?.offset);

@@ -2,13 +2,14 @@
 
 use bytes::{Bytes, BytesMut};
 use campanile_core::{
-    Event, Fact, Offset, Parked, Posted, RequestStamp, StateChange, Sweep, SweepStep,
+    AddressClaim, Event, Fact, Offset, Parked, Posted, RequestStamp, StateChange, Sweep, SweepStep,
 };
 use prost::Message;
 
 use super::field::{Id128, app, invalid, mask, need, one_of, shared, text, time};
 use super::vocabulary::{
-    address, agenda, agenda_to_wire, content, delivery, delivery_to_wire, sweep_to_wire,
+    address, agenda, agenda_to_wire, content, delivery, delivery_to_wire, registration,
+    registration_to_wire, sweep_to_wire,
 };
 use super::{DecodeError, SCHEMA_MAJOR, SCHEMA_MINOR, open};
 use crate::convert;
@@ -45,6 +46,14 @@ pub fn encode_fact(fact: &Fact) -> Bytes {
                 reason: convert::retire_to_wire(*reason).into(),
             };
             seal(fact, EventType::EndpointRetired, &body)
+        }
+        Event::AddressClaimed(claim) => {
+            let body = v1::AddressClaimedBody {
+                by: Some(registration_to_wire(claim.by)),
+                lease_until_ms: claim.lease_until.as_millis(),
+                renews: claim.renews,
+            };
+            seal(fact, EventType::AddressClaimed, &body)
         }
         Event::NotificationPosted(posted) => {
             seal(fact, EventType::NotificationPosted, &posted_body(posted))
@@ -179,6 +188,7 @@ fn decode_event(envelope: &v1::Envelope) -> Result<Event, DecodeError> {
         EventType::EndpointRegistered => registered(body(envelope)?),
         EventType::EndpointRenewed => renewed(&body(envelope)?),
         EventType::EndpointRetired => retired(&body(envelope)?),
+        EventType::AddressClaimed => claimed(&body(envelope)?),
         EventType::NotificationPosted => posted(envelope, body(envelope)?),
         EventType::NotificationRecalled => {
             let v1::NotificationRecalledBody { revision } = body(envelope)?;
@@ -240,6 +250,14 @@ fn retired(body: &v1::EndpointRetiredBody) -> Result<Event, DecodeError> {
         registration: body.registration.map(Id128::read),
         reason: one_of("reason", body.reason, convert::retire_from_wire)?,
     })
+}
+
+fn claimed(body: &v1::AddressClaimedBody) -> Result<Event, DecodeError> {
+    Ok(Event::AddressClaimed(AddressClaim {
+        by: registration(body.by)?,
+        lease_until: time(body.lease_until_ms),
+        renews: body.renews,
+    }))
 }
 
 fn posted(envelope: &v1::Envelope, body: v1::NotificationPostedBody) -> Result<Event, DecodeError> {

@@ -5,13 +5,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 use campanile_core::port::Piece;
 use campanile_core::{
-    AgendaEntry, Change, Endpoint, EndpointId, Item, Offset, Reach, RequestRecord, Timestamp,
-    Tombstone,
+    AgendaEntry, Change, Endpoint, EndpointId, Holder, Item, Offset, Reach, RequestRecord,
+    Timestamp, Tombstone,
 };
 use prost::Message;
 
 use super::field::{Id128, mask, need, one_of, shared, text, time};
-use super::vocabulary::{address, agenda, agenda_to_wire, content};
+use super::vocabulary::{
+    address, agenda, agenda_to_wire, content, registration, registration_to_wire,
+};
 use super::{DecodeError, SCHEMA_MAJOR, SCHEMA_MINOR, open};
 use crate::convert;
 use crate::v1;
@@ -28,6 +30,11 @@ pub fn encode_piece(piece: &Piece) -> Bytes {
             fingerprint: Some(request.fingerprint.wire()),
             item: Some(request.item.wire()),
             until_ms: request.until.as_millis(),
+        }),
+        Piece::Holder(holder) => Wire::Holder(v1::Holder {
+            as_of: holder.as_of.0,
+            by: Some(registration_to_wire(holder.by)),
+            lease_until_ms: holder.lease_until.as_millis(),
         }),
     };
     let stored = v1::StoredPiece {
@@ -52,6 +59,11 @@ pub fn decode_piece(bytes: &Bytes) -> Result<Piece, DecodeError> {
             fingerprint: Id128::need("request.fingerprint", wire.fingerprint)?,
             item: Id128::need("request.item", wire.item)?,
             until: time(wire.until_ms),
+        }),
+        Wire::Holder(wire) => Piece::Holder(Holder {
+            as_of: Offset(wire.as_of),
+            by: registration(wire.by)?,
+            lease_until: time(wire.lease_until_ms),
         }),
     })
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use campanile_core::{
-    Address, AgendaEntry, ApnsToken, Content, DeliveryKind, Due, FcmTarget, FcmToken,
+    Address, AgendaEntry, ApnsToken, Content, DeliveryKind, Displaced, Due, FcmTarget, FcmToken,
     NotificationId, Offset, ParkedDelivery, Sweep, Visual,
 };
 
@@ -89,6 +89,23 @@ pub(super) const fn kind(shows_revision: Option<u32>) -> DeliveryKind {
     }
 }
 
+pub(super) fn registration_to_wire(of: Displaced) -> v1::Registration {
+    v1::Registration {
+        user: Some(of.user.wire()),
+        endpoint: Some(of.endpoint.wire()),
+        registration: Some(of.registration.wire()),
+    }
+}
+
+pub(super) fn registration(wire: Option<v1::Registration>) -> Result<Displaced, DecodeError> {
+    let wire = need("registration", wire)?;
+    Ok(Displaced {
+        user: Id128::need("registration.user", wire.user)?,
+        endpoint: Id128::need("registration.endpoint", wire.endpoint)?,
+        registration: Id128::need("registration.registration", wire.registration)?,
+    })
+}
+
 pub(super) const fn sweep_to_wire(sweep: Sweep) -> v1::DueSweep {
     v1::DueSweep { event: sweep.event.0, from: sweep.from.0 }
 }
@@ -107,6 +124,7 @@ pub(super) fn agenda_to_wire(entry: &AgendaEntry) -> v1::AgendaEntry {
             delivery: Some(delivery_to_wire(&parked)),
         }),
         Due::Sweep(sweep) => v1::agenda_entry::Due::Sweep(sweep_to_wire(sweep)),
+        Due::Displace(who) => v1::agenda_entry::Due::Displace(registration_to_wire(who)),
     };
     v1::AgendaEntry { at_ms: entry.at.as_millis(), due: Some(due) }
 }
@@ -128,6 +146,7 @@ pub(super) fn agenda(wire: Option<v1::AgendaEntry>) -> Result<AgendaEntry, Decod
         v1::agenda_entry::Due::Sweep(v1::DueSweep { event, from }) => {
             Due::Sweep(Sweep { event: Offset(event), from: Offset(from) })
         }
+        v1::agenda_entry::Due::Displace(who) => Due::Displace(registration(Some(who))?),
     };
     Ok(AgendaEntry { at: time(wire.at_ms), due })
 }

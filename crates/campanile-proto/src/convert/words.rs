@@ -37,7 +37,7 @@ words!(Priority, priority_to_wire, priority_from_wire, Low, Normal, High);
 words!(UserAction, action_to_wire, action_from_wire, None, Activated, Dismissed, Snoozed);
 words!(Ended, ended_to_wire, ended_from_wire, Expired, Deleted, Recalled);
 words!(PostVerdict, verdict_to_wire, verdict_from_wire, Accepted, Repeated, Conflicted);
-words!(RetireReason, retire_to_wire, retire_from_wire, Unregistered, AddressGone, Lapsed);
+words!(RetireReason, retire_to_wire, retire_from_wire, Unregistered, AddressGone, Lapsed, Moved);
 words!(
     Suppression,
     suppression_to_wire,

@@ -41,6 +41,8 @@ pub fn piece() -> impl Strategy<Value = Piece> {
         reach().prop_map(|reach| Piece::Reach(Arc::new(reach))),
         item().prop_map(|item| Piece::Item(Arc::new(item))),
         request,
+        (offset(), displaced(), time())
+            .prop_map(|(as_of, by, lease_until)| Piece::Holder(Holder { as_of, by, lease_until })),
     ]
 }
 
@@ -52,8 +54,14 @@ pub fn agenda_entry() -> impl Strategy<Value = AgendaEntry> {
         (item_id(), parked_delivery())
             .prop_map(|(item, parked)| Due::Retry(ParkedDelivery { item, ..parked })),
         sweep().prop_map(Due::Sweep),
+        displaced().prop_map(Due::Displace),
     ];
     (time(), due).prop_map(|(at, due)| AgendaEntry { at, due })
+}
+
+fn displaced() -> impl Strategy<Value = Displaced> {
+    (id(UserRef::from_bytes), endpoint_id(), registration_id())
+        .prop_map(|(user, endpoint, registration)| Displaced { user, endpoint, registration })
 }
 
 fn sweep() -> impl Strategy<Value = Sweep> {
@@ -87,6 +95,9 @@ fn event() -> impl Strategy<Value = Event> {
         posted().prop_map(Event::NotificationPosted),
         (item_id(), of(number()))
             .prop_map(|(id, revision)| Event::NotificationRecalled { id, revision }),
+        (displaced(), time(), any::<bool>()).prop_map(|(by, lease_until, renews)| {
+            Event::AddressClaimed(AddressClaim { by, lease_until, renews })
+        }),
         text().prop_map(|campaign| Event::CampaignRecalled { campaign }),
         (offset(), of(endpoint_id()))
             .prop_map(|(up_to, origin)| Event::AllDismissed { up_to, origin }),

@@ -158,7 +158,7 @@ impl Built {
             .range(from..=to)
             .filter_map(|(_, (piece, _))| match piece {
                 Piece::Item(item) => Some(item.clone()),
-                Piece::Reach(_) | Piece::Request(_) => None,
+                Piece::Reach(_) | Piece::Request(_) | Piece::Holder(_) => None,
             })
             .collect();
         items.sort_by_key(|item| item.changed_at());

@@ -12,6 +12,9 @@ const BRANCHES: &[&str] = &[
     "cleared on apns",
     "cleared on fcm",
     "rebuilt from what is carried",
+    "device changes hands",
+    "scheduler_displaced",
+    "scheduler_swept",
 ];
 
 /// The names of everything that enough runs must reach: every fault, and the branches that matter.

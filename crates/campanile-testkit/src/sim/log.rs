@@ -9,7 +9,7 @@ use campanile_core::port::{
     AppendError, Batch, CommitError, EventLog, Flow, GroupEvent, GroupName, GroupReader, LogAdmin,
     NewRecord, Progress, ReadError, ReadLimit, Record, StartAt, Stream,
 };
-use campanile_core::{LogIdentity, Offset, Partition, Position, Tick, Timestamp};
+use campanile_core::{LogIdentity, Offset, Partition, Position, Tick, Timestamp, UserRef};
 use campanile_engine::planted::{Bug, Planted};
 use campanile_proto::codec;
 
@@ -49,6 +49,11 @@ struct SimLog {
 }
 
 impl Logs {
+    /// The partition of a user.
+    pub(crate) fn partition_of(&self, user: UserRef) -> Partition {
+        self.events.identity().partition_of(user)
+    }
+
     pub(crate) fn new(
         stage: Arc<Stage>,
         events: MemoryLog,

@@ -31,9 +31,11 @@ struct Folded {
 impl Folded {
     fn fold(&mut self, recorded: &Recorded) {
         self.world.forget(recorded.time);
-        self.world.apply(recorded);
+        let changes = self.world.apply(recorded);
         (self.next, self.time) = (recorded.position.offset.next(), recorded.time);
-        for (user, _) in found_under(recorded) {
+        // After a rebuild from what is carried, retirements to no effect may be listed too.
+        let retired = UserRef::of_retired(&recorded.fact.app, recorded.position.partition);
+        for (user, _) in found_under(recorded, &changes).filter(|(user, _)| *user != retired) {
             self.users.entry(user).or_default().push(recorded.position.offset);
         }
     }
@@ -44,6 +46,7 @@ impl Folded {
             Piece::Reach(_) => false,
             Piece::Item(item) => item.keep_until() < self.time,
             Piece::Request(request) => request.until < self.time,
+            Piece::Holder(holder) => holder.keep_until() < self.time,
         }
     }
 }

@@ -150,6 +150,7 @@ impl Past {
             PieceKey::Reach(user) => format!("reach of {user}"),
             PieceKey::Item(user, id) => format!("item {id} of {user}"),
             PieceKey::Request(user, key) => format!("request {key} of {user}"),
+            PieceKey::Holder(address) => format!("holder of {address}"),
         }
     }
 }

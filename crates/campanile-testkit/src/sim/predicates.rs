@@ -8,6 +8,7 @@ mod attempts;
 mod outcomes;
 mod publishing;
 mod screens;
+mod sweeps;
 
 use std::collections::BTreeMap;
 
@@ -34,6 +35,9 @@ pub(crate) async fn check(ground: &Ground, clients: &Clients, skipped: &[Skipped
     outcomes::found_in_timelines(ground, clients, &past).await;
     screens::agree(ground, clients, &past, skipped);
     screens::living_devices_stay(ground, clients, &past);
+    screens::addresses_are_held_once(ground, clients, &past);
+    sweeps::carried_out(ground, &past);
+    sweeps::nothing_else_touched(ground, &past);
     replicas(ground, clients).await;
 }
 

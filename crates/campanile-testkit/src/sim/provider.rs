@@ -56,6 +56,10 @@ pub(crate) struct Attempt {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shown {
     pub(crate) delivery: DeliveryId,
+    /// The event it was shown for.
+    cause: u64,
+    /// When.
+    since: Tick,
 }
 
 /// The provider. Clones are the same one.
@@ -170,10 +174,12 @@ impl Provider {
         let screen = state.screens.entry(device).or_default();
         match &push.body {
             PushBody::Show { .. } => {
-                screen.insert(push.item, Shown { delivery: push.delivery });
+                let (cause, since) = (push.sequence, self.stage.tick());
+                screen.insert(push.item, Shown { delivery: push.delivery, cause, since });
             }
             PushBody::Sync(sync) if sync.clear => {
-                if screen.remove(&push.item).is_some() {
+                if let Some(shown) = screen.remove(&push.item) {
+                    self.check_order(push, shown);
                     self.stage.reach(match push.address.platform() {
                         Platform::Fcm => "cleared on fcm",
                         _ => "cleared on apns",
@@ -181,6 +187,16 @@ impl Provider {
                 }
             }
             PushBody::Sync(_) => {}
+        }
+    }
+
+    /// G7: what an earlier event calls for does not take off the screen what a later one put there,
+    /// unless a worker was replaced in between.
+    fn check_order(&self, clear: &Push, shown: Shown) {
+        let is_older = clear.sequence < shown.cause;
+        if is_older && !self.stage.was_disturbed(shown.since, self.stage.tick()) {
+            let (later, earlier) = (shown.delivery, clear.delivery);
+            self.stage.broken("G7", format!("{later} was cleared by {earlier}, which is older"));
         }
     }
 

@@ -218,8 +218,13 @@ type End = Result<Result<(), ReadError>, Box<dyn std::any::Any + Send>>;
 impl Supervisor {
     async fn run(mut self) {
         let stage = self.ground.stage.clone();
+        let mut is_back = false;
         loop {
             let incarnation = Incarnation::default();
+            // Whoever comes back takes partitions from others.
+            if std::mem::replace(&mut is_back, true) {
+                stage.disturbed();
+            }
             *held(&self.present) = incarnation.clone();
             let (handle, shutdown) = Shutdown::new();
             let role = run_role(self.ground.clone(), self.role, incarnation.fuse.clone(), shutdown);

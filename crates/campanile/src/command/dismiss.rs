@@ -21,7 +21,7 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with_all = ["read", "action"])]
     all: bool,
     /// With --all: until then, by a cursor of a sync or a watch.
-    #[arg(long, requires = "all", value_name = "CURSOR")]
+    #[arg(long, requires = "all", allow_hyphen_values = true, value_name = "CURSOR")]
     cursor: Option<String>,
     /// Marks them read; without --action nothing else.
     #[arg(long)]

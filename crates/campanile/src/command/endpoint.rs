@@ -1,4 +1,4 @@
-//! `campanile endpoint add|list|retire`
+//! `campanile endpoint add|list|retire|retired`
 
 use std::fmt;
 use std::time::Duration;
@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::words::{seconds, word};
 use super::{Client, Whom, instant, span};
 use crate::exit::Failure;
+use crate::output::say;
 
 /// What to do about endpoints.
 #[derive(Clone, Debug, Subcommand)]
@@ -24,6 +25,15 @@ pub(crate) enum Command {
     },
     /// Ends an endpoint.
     Retire(Retire),
+    /// The endpoints of all users that were retired; at the end says where to resume.
+    Retired {
+        /// The app.
+        #[arg(long)]
+        app: String,
+        /// Only what came since, by what an earlier call said.
+        #[arg(long, allow_hyphen_values = true, value_name = "CURSOR")]
+        cursor: Option<String>,
+    },
 }
 
 /// The arguments of `add`.
@@ -84,7 +94,7 @@ pub(crate) struct Retire {
     app: String,
     /// The handle that the installation got.
     #[arg(long, conflicts_with_all = ["user", "installation"])]
-    #[arg(required_unless_present = "user")]
+    #[arg(required_unless_present = "user", allow_hyphen_values = true)]
     unsid: Option<String>,
     /// The app's own name for the user.
     #[arg(long, requires = "installation")]
@@ -157,6 +167,23 @@ pub(crate) fn run(command: Command, client: &Client) -> Result<(), Failure> {
             for endpoint in answer.retired {
                 format.write(&retired(endpoint))?;
             }
+            Ok(())
+        }),
+        Command::Retired { app, cursor } => client.run(|client, format| async move {
+            let mut cursor = cursor.unwrap_or_default();
+            loop {
+                let (app, limit) = (app.clone(), Some(500));
+                let request = v1::ListRetiredEndpointsRequest { app, cursor, limit };
+                let page = client.list_retired_endpoints(request).await?;
+                for endpoint in page.endpoints {
+                    format.write(&retired(endpoint))?;
+                }
+                cursor = page.cursor;
+                if !page.more {
+                    break;
+                }
+            }
+            say(format_args!("to resume: --cursor {cursor}"));
             Ok(())
         }),
         Command::Retire(retire) => client.run(|client, _| async move {

@@ -94,6 +94,7 @@ fn reason(not: &v1::NotPlanned) -> String {
             v1::RetireReason::Unregistered => "retired before: unregistered",
             v1::RetireReason::AddressGone => "retired before: address gone",
             v1::RetireReason::Lapsed => "retired before: its lease ran out",
+            v1::RetireReason::Moved => "retired before: its address is another's now",
         },
         Why::OtherPlatform => "not meant for its platform",
         Why::Origin => "the change was made on it",

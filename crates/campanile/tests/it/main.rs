@@ -17,6 +17,7 @@ mod command_line;
 mod crash;
 mod demo;
 mod discreet;
+mod hands;
 mod lifecycle;
 mod log;
 mod mistakes;

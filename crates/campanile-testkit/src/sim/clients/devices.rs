@@ -137,6 +137,24 @@ impl Clients {
         self.register_as(at, device).await;
     }
 
+    /// A device changes hands: its former user signs out, of which nobody tells us, and another one
+    /// signs in. The address stays.
+    pub(super) async fn hand_over(&self) {
+        let Some((at, mut device)) = self.take_up(|it| it.is_installed) else { return };
+        let user = self.any_user();
+        if user == device.user {
+            return self.put_down(at, |_| {});
+        }
+        self.stage().reach("device changes hands");
+        self.stage().note(format_args!("device {at} of user {} is user {user}'s", device.user));
+        (device.user, device.unsid) = (user, None);
+        if let Some(known) = held(&self.book).devices.get_mut(at) {
+            (known.user, known.unsid) = (user, None);
+        }
+        self.ground.provider.clear_all(DeviceNo(at));
+        self.register_as(at, device).await;
+    }
+
     async fn register_as(&self, at: usize, device: Device) {
         let Some(front) = self.front() else { return };
         let Some(address) = address(&device) else { return };

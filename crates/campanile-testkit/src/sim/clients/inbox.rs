@@ -48,6 +48,33 @@ impl Clients {
         self.answered_each(&tag, id, answers);
     }
 
+    /// Dismisses what an app has seen, which may be a while ago.
+    pub(super) async fn dismiss_all(&self) {
+        let user = self.any_user();
+        let Some(front) = self.front() else { return };
+        let (target, device) = self.target(user);
+        let (context, _) = self.context();
+        let seen = match front.gateway.sync(&context, &target, None, 500).await {
+            Ok(page) => page.cursor,
+            Err(error) => return self.surprised("sync", &error),
+        };
+        self.stage().dawdle(0, 5000).await;
+        let (context, tag) = self.context();
+        self.called(&tag, None, false);
+        self.stage().note(format_args!("{tag} dismisses all of user {user} on {device:?}"));
+        if let Some(device) = device {
+            // The app takes everything off its own screen.
+            self.ground.provider.clear_all(DeviceNo(device));
+        }
+        match front.gateway.dismiss_all(&context, &target, &seen).await {
+            Ok(position) => self.answered(&tag, None, Answer::Done(Some(position))),
+            Err(error) => {
+                self.surprised("dismiss all", &error);
+                self.answered(&tag, None, Answer::of_error(&error));
+            }
+        }
+    }
+
     fn answered_each(
         &self,
         tag: &str,

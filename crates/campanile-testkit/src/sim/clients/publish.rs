@@ -69,7 +69,7 @@ impl Clients {
             idempotency_key: key,
             app_notification_id: name.map(Into::into),
             group: None,
-            campaign: None,
+            campaign: self.random.chance(300).then(|| self.campaign().into()),
             content: Arc::new(Content { visual: Some(visual), raw: None }),
             platforms: PlatformMask::of(platforms),
             priority: Priority::High,
@@ -158,6 +158,25 @@ impl Clients {
             }
         }
         debug_assert_eq!(context.app, app());
+    }
+
+    fn campaign(&self) -> &'static str {
+        if self.random.chance(500) { "spring" } else { "autumn" }
+    }
+
+    pub(super) async fn recall_campaign(&self) {
+        let Some(front) = self.front() else { return };
+        let (context, tag) = self.context();
+        let campaign = self.campaign();
+        self.called(&tag, None, false);
+        self.stage().note(format_args!("{tag} recalls everything of {campaign}"));
+        match front.ingest.recall_campaign(&context, &campaign.into()).await {
+            Ok(_) => self.answered(&tag, None, Answer::Done(None)),
+            Err(error) => {
+                self.surprised("recall of a campaign", &error);
+                self.answered(&tag, None, Answer::of_error(&error));
+            }
+        }
     }
 
     /// An item that somebody knows of.

@@ -1,7 +1,8 @@
 //! G7: what devices show at rest.
 
 use campanile_core::{
-    DeliveryKind, End, Ended, Endpoint, EndpointId, Item, NotificationId, Suppression,
+    DeliveryKind, Displaced, End, Ended, Endpoint, EndpointId, Event, Item, NotificationId,
+    RetireReason, Suppression,
 };
 
 use crate::sim::clients::Clients;
@@ -114,8 +115,33 @@ pub(super) fn living_devices_stay(ground: &Ground, clients: &Clients, past: &Pas
         let reach = past.world.reach(clients.user_ref(device.user));
         let newest = past.events.values().map(|it| it.time).max().unwrap_or_default();
         let lapsed = device.registered_until.is_some_and(|until| until <= newest);
-        if !lapsed && !reach.endpoints.contains_key(&clients.endpoint(&device)) {
+        let endpoint = clients.endpoint(&device);
+        // A call that was given up long ago may have come last.
+        let moved =
+            reach.tombstones.get(&endpoint).map(|it| it.reason) == Some(RetireReason::Moved);
+        if !lapsed && !moved && !reach.endpoints.contains_key(&endpoint) {
             let what = format!("{} is alive and not registered", device.installation);
+            ground.stage.broken("G4", what);
+        }
+    }
+}
+
+/// G4: of the registrations that claimed an address only the last one may live: a device does not
+/// ring for its former user.
+pub(super) fn addresses_are_held_once(ground: &Ground, clients: &Clients, past: &Past) {
+    let claims = past.events.values().filter_map(|recorded| match &recorded.fact.event {
+        Event::AddressClaimed(claim) => Some((recorded.fact.user, claim.by)),
+        _ => None,
+    });
+    for (address, by) in claims {
+        let Displaced { user, endpoint, registration } = by;
+        let reach = past.world.reach(user);
+        let Some(living) = reach.endpoints.get(&endpoint) else { continue };
+        let has_it = living.registration == registration
+            && clients.key().address(&living.address) == address;
+        let holder = past.world.holder(address).map(|holder| holder.by);
+        if has_it && holder.is_some_and(|holder| holder.endpoint != endpoint) {
+            let what = format!("{endpoint} of {user} still has the address of {holder:?}");
             ground.stage.broken("G4", what);
         }
     }

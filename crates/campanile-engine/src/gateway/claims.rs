@@ -1,0 +1,78 @@
+//! Addresses that change hands: a registration claims its address, and who had it is retired.
+//!
+//! The log decides: the fold puts on the agenda whoever a claim displaces. What is known here
+//! already is done at once, so that a phone does not ring for its former user once the
+//! registration is answered.
+
+use std::time::Duration;
+
+use campanile_core::port::{AppendError, Piece, PieceKey};
+use campanile_core::{
+    Address, AddressClaim, Displaced, Event, Holder, RetireReason, Timestamp, UserRef,
+};
+
+use super::Gateway;
+use crate::tasks::sleep;
+use crate::{Error, RequestContext};
+
+/// How often it is looked whether the projection knows an address's claims, and the wait between:
+/// half a second in all.
+const LOOKS: u32 = 100;
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
+/// The retirement of an endpoint whose address is another's now.
+pub(crate) const fn retirement(displaced: Displaced) -> Event {
+    let Displaced { endpoint, registration, .. } = displaced;
+    let reason = RetireReason::Moved;
+    Event::EndpointRetired { endpoint, registration: Some(registration), reason }
+}
+
+impl Gateway {
+    /// Claims `address` for a registration that is recorded.
+    ///
+    /// # Errors
+    /// [`Error::Indefinite`] if the claim, or the retirement that follows from it, is not durable.
+    pub(super) async fn claim(
+        &self,
+        context: &RequestContext,
+        address: &Address,
+        by: Displaced,
+        lease_until: Timestamp,
+        renews: bool,
+    ) -> Result<(), Error> {
+        let address = self.edge.names.of(&context.app).address(address);
+        let claim = AddressClaim { by, lease_until, renews };
+        // A renewal that lost its address is left to the log: it is no hurry.
+        let holder = if renews { None } else { self.holder(address).await };
+        let displaced = holder.and_then(|holder| holder.displaced(&claim));
+        let mut records = vec![self.edge.record(context, address, Event::AddressClaimed(claim))];
+        if let Some(displaced) = displaced {
+            records.push(self.edge.record(context, displaced.user, retirement(displaced)));
+        }
+        // The registration is recorded by now, so it cannot be said that nothing happened.
+        let open = |error: AppendError| Error::Indefinite { reason: error.to_string() };
+        let mut answers = self.edge.events.append(records).await.into_iter();
+        answers.try_for_each(|answer| answer.map(drop).map_err(open))
+    }
+
+    /// Who holds an address, by every claim that is durable now. With a projection that is away, or
+    /// further behind than a moment, what it knows.
+    async fn holder(&self, address: UserRef) -> Option<Holder> {
+        let partition = self.edge.events.identity().partition_of(address);
+        let claimed = self.edge.events.bounds(partition).await.ok()?.end;
+        let mut holder = None;
+        for _ in 0..LOOKS {
+            let views = self.edge.projection.view(partition, &[PieceKey::Holder(address)]).await;
+            let views = views.ok()?;
+            holder = match views.pieces.into_iter().next() {
+                Some(Some(Piece::Holder(holder))) => Some(holder),
+                _ => None,
+            };
+            if views.checkpoint >= claimed {
+                break;
+            }
+            sleep(LOOK_AGAIN).await;
+        }
+        holder
+    }
+}
