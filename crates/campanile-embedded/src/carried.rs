@@ -94,7 +94,7 @@ impl Carried for EmbeddedCarried {
             .blocking(move || {
                 // What is dropped from the log is not folded again: a power cut must not take it
                 // from the projection either.
-                this.serving.sync();
+                this.serving.sync()?;
                 this.store(partition, &state)
             })
             .await

@@ -90,6 +90,14 @@ impl LogAdmin for EmbeddedLog {
         now: Timestamp,
         below: &[Offset],
     ) -> Result<(), ReadError> {
+        // A power cut may take back what was committed, but not to before what is dropped: a group
+        // that stood there could never go on.
+        let groups = self.groups.clone();
+        let synced = tokio::task::spawn_blocking(move || groups.sync()).await;
+        let unsure = |reason: String| ReadError::Unavailable { reason };
+        synced
+            .map_err(|_| unsure("the call was cancelled".into()))?
+            .map_err(|error| unsure(format!("cannot sync the groups' progress: {error}")))?;
         self.stream.retain(keep, now, below).await
     }
 }

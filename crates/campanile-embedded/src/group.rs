@@ -12,6 +12,7 @@ mod member;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -188,10 +189,11 @@ impl Groups {
     }
 
     /// Makes what was committed survive a power cut.
-    pub(crate) fn sync(&self) {
-        if let Err(error) = lock(&self.journal).sync() {
-            tracing::warn!(%error, "cannot sync the groups' progress");
-        }
+    ///
+    /// # Errors
+    /// What the disk answers; the latest commits may be lost in a power cut then.
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        lock(&self.journal).sync()
     }
 }
 

@@ -136,11 +136,13 @@ impl EmbeddedProjection {
     }
 
     /// Makes everything applied survive a power cut. May block.
-    pub(crate) fn sync(&self) {
+    ///
+    /// # Errors
+    /// [`ProjectionError::Unavailable`]: what was applied last may be lost.
+    pub(crate) fn sync(&self) -> Result<(), ProjectionError> {
         let open = self.shared.table.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(Err(error)) = open.table.as_ref().map(Table::sync) {
-            tracing::warn!(%error, "cannot sync the projection");
-        }
+        let closed = || ProjectionError::Unavailable { reason: "it is not open".into() };
+        open.table.as_ref().ok_or_else(closed)?.sync().map_err(failed)
     }
 
     /// All of a partition's state, at one instant.

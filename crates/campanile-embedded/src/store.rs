@@ -205,8 +205,12 @@ impl Store {
     /// block until the disk has written what is in the queue.
     pub fn close(&self) {
         self.log.close();
-        self.groups.sync();
-        self.projection.sync();
+        if let Err(error) = self.groups.sync() {
+            tracing::warn!(%error, "cannot sync the groups' progress");
+        }
+        if let Err(error) = self.projection.sync() {
+            tracing::warn!(%error, "cannot sync the projection");
+        }
     }
 }
 

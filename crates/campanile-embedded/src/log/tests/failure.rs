@@ -4,11 +4,13 @@
 
 use std::io;
 
-use campanile_core::port::Stream;
+use campanile_core::port::{LogAdmin, Stream};
 use futures::future::join_all;
 
 use super::*;
+use crate::EmbeddedLog;
 use crate::disk::volatile::Fault;
+use crate::group::Groups;
 
 #[test]
 fn after_a_failure_nothing_is_acknowledged() {
@@ -54,6 +56,32 @@ async fn fail_at(after: u64) {
         assert_eq!(found[offset.0 as usize].body, body, "lost {offset}");
     }
     assert_eq!(found[again.offset.0 as usize].body, "again");
+}
+
+/// A group that a power cut set back below what was dropped could never go on.
+#[test]
+fn nothing_is_dropped_before_the_groups_are_on_disk() {
+    run(async {
+        let (log, _) = open(&new_disk()).unwrap();
+        let events = stream(&log, Stream::Events);
+        for number in 0..60 {
+            append_one(&events, 0, &body(number)).await.unwrap();
+        }
+        let disk = VolatileDisk::default();
+        let clock = Arc::new(ManualClock::new(START));
+        let groups =
+            Groups::open(Path::new(""), Arc::new(disk.clone()), IDENTITY, clock, Duration::ZERO);
+        let groups = Arc::new(groups.unwrap().0);
+        let log = EmbeddedLog { stream: events, groups };
+        disk.fail(Fault { after: 1, kind: io::ErrorKind::Other });
+        let (now, below) = (START.after(Duration::from_secs(60)), [Offset(u64::MAX); 3]);
+        let refused = log.retain(Duration::ZERO, now, &below).await;
+        assert!(matches!(refused, Err(ReadError::Unavailable { .. })), "{refused:?}");
+        assert!(disk.has_failed());
+        assert_eq!(log.stream.bounds(Partition(0)).unwrap().start, Offset(0));
+        log.retain(Duration::ZERO, now, &below).await.unwrap();
+        assert!(log.stream.bounds(Partition(0)).unwrap().start > Offset(0));
+    });
 }
 
 #[test]
