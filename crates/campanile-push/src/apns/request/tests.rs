@@ -185,6 +185,7 @@ fn posted(content: Content) -> Posted {
         priority: Priority::High,
         expires_at: Timestamp::ZERO,
         deliver_by: Timestamp::ZERO,
+        campaign: None,
     }
 }
 

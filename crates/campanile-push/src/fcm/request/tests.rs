@@ -179,6 +179,7 @@ fn posted(content: Content) -> Posted {
         priority: Priority::High,
         expires_at: NOW,
         deliver_by: NOW,
+        campaign: None,
     }
 }
 
