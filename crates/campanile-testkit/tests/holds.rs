@@ -25,7 +25,7 @@ use campanile_engine::tasks::{self, Shutdown, ShutdownHandle, Task, sleep};
 use campanile_engine::telemetry::Telemetry;
 use campanile_proto::codec;
 use campanile_testkit::memory::{
-    MemoryLog, MemoryProjection, ScriptedPusher, SeededEntropy, Sent, TokioClock,
+    MemoryLog, MemoryProjection, Reply, ScriptedPusher, SeededEntropy, Sent, TokioClock,
 };
 use campanile_testkit::scenario::{Step, dismissed, posted, registered};
 use campanile_testkit::vocabulary::{START, app, item, phone, user};
@@ -204,4 +204,50 @@ async fn a_platform_that_only_fails_is_held_and_one_delivery_tries_it() {
     assert!(ends.iter().all(|end| matches!(end, End::Accepted { .. })), "{ends:?}");
     assert_eq!(ends.len(), 100);
     assert_eq!(ground.progress().await.holds, vec![]);
+}
+
+/// What always fails for one delivery, `name` of the user `whose`, and works for the others.
+fn only_fails_for(whose: u16, name: &str, failed: Outcome) -> impl FnMut(&Sent) -> Reply + use<> {
+    let bad = item(user(whose), name);
+    move |sent| match sent.push.item == bad {
+        true => failed.clone().into(),
+        false => Outcome::Accepted { provider_id: "1".into() }.into(),
+    }
+}
+
+async fn one_bad_delivery_blocks_no_route(failed: Outcome) {
+    let ground = Ground::new().await;
+    let all = failed.clone();
+    ground.pusher.answer_with(move |_| all.clone().into());
+    for whose in 0..30 {
+        ground.happens(whose, registered(phone(1))).await;
+        ground.happens(whose, posted("a")).await;
+    }
+    let _deliverer = ground.deliverer();
+    sleep(Duration::from_secs(600)).await;
+    let progress = ground.progress().await;
+    let [hold] = &progress.holds[..] else { unreachable!("{progress:?}") };
+    // Each user has two records.
+    let bad = u16::try_from(hold.next.0 / 2).unwrap();
+    let left = 30 - ground.ends().await.len();
+    assert!(left > 1, "{left} wait");
+    ground.pusher.answer_with(only_fails_for(bad, "a", failed));
+    sleep(LONG + LONG).await;
+    let ends = ground.ends().await;
+    let accepted = ends.iter().filter(|end| matches!(end, End::Accepted { .. })).count();
+    assert_eq!(accepted, left - 1, "all that wait but one: {ends:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delivery_that_always_fails_blocks_no_route() {
+    let reason = "down".to_owned();
+    let failed = Outcome::Unavailable { status: 503, reason, retry_after: None };
+    one_bad_delivery_blocks_no_route(failed).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_address_blocks_no_route_that_is_held_for_bad_addresses() {
+    let reason = "Unregistered".to_owned();
+    let gone = Outcome::AddressGone { status: 410, reason, since: None };
+    one_bad_delivery_blocks_no_route(gone).await;
 }

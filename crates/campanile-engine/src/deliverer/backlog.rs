@@ -13,6 +13,7 @@ use campanile_core::{
     Delivery, DeliveryId, HoldReason, Offset, ParkedDelivery, Partition, Recorded, Route, Timestamp,
 };
 
+use super::lanes::LaneKey;
 use super::progress::Tracker;
 
 /// Whose progress waits for a delivery of a record.
@@ -40,6 +41,8 @@ pub(crate) struct Backlog {
     pub(crate) pending: Option<Pending>,
     /// Its deliveries under way.
     pub(crate) out: usize,
+    /// The record whose delivery tried the route last; the next one to try it is above.
+    pub(crate) tried: Option<Offset>,
     /// Records below the tracker's that are to be read again.
     given_back: BTreeMap<Offset, GivenBack>,
 }
@@ -49,8 +52,16 @@ pub(crate) struct Backlog {
 enum GivenBack {
     /// Whatever is for the route: a former worker knew.
     Whatever,
-    /// These, after so many attempts.
-    These(BTreeMap<DeliveryId, u32>),
+    /// These.
+    These(BTreeMap<DeliveryId, Left>),
+}
+
+/// A delivery that waits.
+#[derive(Debug)]
+struct Left {
+    /// Those that were made.
+    attempts: u32,
+    lane: LaneKey,
 }
 
 /// What is read at once.
@@ -91,6 +102,7 @@ impl Backlog {
             is_reading: false,
             pending: None,
             out: 0,
+            tried: None,
             given_back: BTreeMap::new(),
         }
     }
@@ -113,7 +125,13 @@ impl Backlog {
     }
 
     /// Takes a delivery back that cannot be sent now.
-    pub(crate) fn take_back(&mut self, owed: Owed, delivery: DeliveryId, attempts: u32) {
+    pub(crate) fn take_back(
+        &mut self,
+        owed: Owed,
+        delivery: DeliveryId,
+        attempts: u32,
+        lane: LaneKey,
+    ) {
         self.follows = false;
         if owed.backlog == self.number {
             self.out = self.out.saturating_sub(1);
@@ -127,7 +145,7 @@ impl Backlog {
         match self.given_back.entry(owed.record).or_insert_with(these) {
             GivenBack::Whatever => self.tracker.settle(owed.record),
             GivenBack::These(known) => {
-                if known.insert(delivery, attempts).is_some() {
+                if known.insert(delivery, Left { attempts, lane }).is_some() {
                     self.tracker.settle(owed.record);
                 }
             }
@@ -157,6 +175,51 @@ impl Backlog {
         (read_to < live).then_some(Part::From(read_to))
     }
 
+    /// What to read to find a delivery that tries the route: what is above the one that tried it
+    /// last, and then from the beginning again. One that always fails must not keep the others from
+    /// being tried. What a former worker left comes first, because nobody knows which lanes it is of.
+    pub(crate) fn next_to_try(&self, live: Offset, most: usize) -> Option<Part> {
+        let unknown = |(record, left): (&Offset, &GivenBack)| {
+            matches!(left, GivenBack::Whatever).then_some(*record)
+        };
+        let above = self.tried.map_or(Offset(0), Offset::next);
+        let from = self.given_back.iter().find_map(unknown).map_or(above, |it| it.min(above));
+        let again = self.given_back.keys().filter(|record| **record >= from && **record < live);
+        let again: Vec<_> = again.take(most).copied().collect();
+        if !again.is_empty() {
+            return Some(Part::Records(again));
+        }
+        let read_to = self.tracker.read_to();
+        if read_to < live && !self.tracker.is_full() {
+            return Some(Part::From(read_to));
+        }
+        self.next_part(live, most)
+    }
+
+    /// Nothing of a part could try the route.
+    pub(crate) fn found_none(&mut self, part: &Part) {
+        if let Part::Records(records) = part {
+            self.tried = records.last().copied();
+        }
+    }
+
+    /// Whether something below a part waits, which must not be overtaken once the route works.
+    pub(crate) fn owes_below(&self, part: &Part) -> bool {
+        let begin = match part {
+            Part::Records(records) => records.first().copied().unwrap_or_default(),
+            Part::From(begin) => *begin,
+        };
+        self.given_back.range(..begin).next().is_some()
+    }
+
+    /// Whether a delivery of a lane waits that comes before the one of `record`.
+    pub(crate) fn owes_before(&self, record: Offset, lane: &LaneKey) -> bool {
+        self.given_back.range(..record).any(|(_, left)| match left {
+            GivenBack::Whatever => false,
+            GivenBack::These(known) => known.values().any(|left| left.lane == *lane),
+        })
+    }
+
     /// Whether everything is read, of a partition that was read to `live`. A partition that is read
     /// once more after a crash may itself be behind what the backlog was read to.
     pub(crate) fn has_caught_up(&self, live: Offset) -> bool {
@@ -179,7 +242,7 @@ impl Backlog {
         let all = planned.iter().enumerate();
         let (counted, owed): (_, Vec<_>) = match (self.given_back.remove(&record), part) {
             (Some(GivenBack::These(known)), _) => {
-                let owed = all.filter_map(|(at, it)| Some((at, *known.get(&it.id)?)));
+                let owed = all.filter_map(|(at, it)| Some((at, known.get(&it.id)?.attempts)));
                 (known.len(), owed.collect())
             }
             (Some(GivenBack::Whatever), _) => (1, all.map(|(at, _)| (at, 0)).collect()),

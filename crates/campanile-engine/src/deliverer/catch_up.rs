@@ -9,7 +9,7 @@ use campanile_core::{Offset, Partition, Position, Recorded, Route, plan};
 
 use super::backlog::{Backlog, Part, Pending};
 use super::intake::Intake;
-use super::lanes::LaneKey;
+use super::lanes::{Job, LaneKey};
 use super::{Deliverer, LOG_RESTS, Wake};
 use crate::projector::decode;
 use crate::tasks::sleep;
@@ -80,7 +80,7 @@ impl Deliverer {
         let mine = backlog.number;
         let all: Vec<_> = std::iter::once(job.owed).chain(job.also).collect();
         for owed in &all {
-            backlog.take_back(*owed, job.delivery.id, job.attempts);
+            backlog.take_back(*owed, job.delivery.id, job.attempts, *lane);
         }
         all.iter().filter(|owed| owed.backlog != mine).for_each(|owed| intake.settle(*owed));
         self.parts.telemetry.deliverer_held.add(1);
@@ -100,7 +100,10 @@ impl Deliverer {
             let may_read = move |route: &&Route| routes.may_read(route, it, tick).is_some();
             intake.backlogs.keys().filter(may_read).map(move |route| (it, route.clone()))
         });
-        for (partition, route) in readable.collect::<Vec<_>>() {
+        let mut readable: Vec<_> = readable.collect();
+        // Each partition has its turn to try a route.
+        readable.sort_by_key(|(partition, route)| routes.had_its_turn(route, *partition));
+        for (partition, route) in readable {
             self.catch_up_on(partition, &route);
         }
     }
@@ -118,8 +121,11 @@ impl Deliverer {
         }
         let state = self.routes.get(route);
         state.trying = state.trying.filter(|trying| *trying != partition);
-        let most = if is_open { AT_ONCE.records } else { TO_TRY };
-        let Some(part) = backlog.next_part(live, most) else {
+        let (part, most) = match is_open {
+            true => (backlog.next_part(live, AT_ONCE.records), AT_ONCE.records),
+            false => (backlog.next_to_try(live, TO_TRY), TO_TRY),
+        };
+        let Some(part) = part else {
             // What a former worker finished for others it may have left here.
             let is_new = intake.tracker.is_new_from(live);
             backlog.follows |= is_new && backlog.has_caught_up(live);
@@ -199,6 +205,10 @@ impl Deliverer {
         };
         let Some(Pending { events, part, next }) = backlog.pending.take() else { return };
         let route = route.clone();
+        if self.routes.get(&route).held.is_none() && backlog.owes_below(&part) {
+            // Read to try the route, which works meanwhile: it is read again, in order.
+            return;
+        }
         for event in &events {
             self.plan_one_again(partition, &route, number, event, &part, platform);
         }
@@ -211,12 +221,31 @@ impl Deliverer {
                 }
             }
             // Those that the log does not have.
-            Part::Records(asked) => {
+            Part::Records(ref asked) => {
                 let found = |at: &Offset| events.iter().any(|it| it.position.offset == *at);
                 asked.iter().filter(|at| !found(at)).for_each(|at| backlog.give_up(*at));
             }
         }
+        if self.routes.get(&route).lacks_probe() {
+            backlog.found_none(&part);
+        }
         self.uncommitted.insert(partition);
+    }
+
+    /// A delivery of `partition` tried a route and learned nothing: the next one is another.
+    pub(super) fn try_another(&mut self, partition: Partition, route: &Route, record: Offset) {
+        self.routes.get(route).tried_in = Some(partition);
+        let intake = self.partitions.get_mut(&partition);
+        if let Some(backlog) = intake.and_then(|intake| intake.backlogs.get_mut(route)) {
+            backlog.tried = Some(record);
+        }
+    }
+
+    /// Whether a delivery of the same lane waits that comes before the lane's first job.
+    pub(super) fn overtakes(&self, job: &Job, lane: &LaneKey, route: &Route) -> bool {
+        let intake = self.partitions.get(&job.partition);
+        let backlog = intake.and_then(|intake| intake.backlogs.get(route));
+        backlog.is_some_and(|backlog| backlog.owes_before(job.owed.record, lane))
     }
 
     fn plan_one_again(

@@ -27,7 +27,9 @@ impl Deliverer {
             };
             let (arrival, tick) = (job.arrival, self.parts.clock.tick());
             let state = self.routes.get(&route);
-            if !state.admits(lane, arrival, tick) {
+            let must_wait = state.lacks_probe() && self.overtakes(job, &lane, &route);
+            let state = self.routes.get(&route);
+            if must_wait || !state.admits(lane, arrival, tick) {
                 self.hold_back(&lane, &route);
                 continue;
             }

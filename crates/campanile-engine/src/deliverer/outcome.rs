@@ -69,6 +69,9 @@ impl Deliverer {
             Verdict::HoldRoute(why, until) => {
                 self.hold(route, until, why, outcome.reason(), is_probe);
                 self.hold_back(&lane, route);
+                if is_probe {
+                    self.try_another(job.partition, route, job.owed.record);
+                }
             }
         }
         self.advance(lane);

@@ -24,6 +24,8 @@ pub(crate) struct RouteState {
     pub(crate) held: Option<Held>,
     /// Whose backlog is read to find a delivery that tries it.
     pub(crate) trying: Option<Partition>,
+    /// Of which partition a delivery tried it last.
+    pub(crate) tried_in: Option<Partition>,
 }
 
 /// A route that does not send at present.
@@ -52,6 +54,11 @@ impl RouteState {
             }
             None => false,
         }
+    }
+
+    /// Whether it is held and nothing tries it.
+    pub(crate) fn lacks_probe(&self) -> bool {
+        self.held.as_ref().is_some_and(|held| held.probe.is_none())
     }
 
     /// Whether this job tries the route.
@@ -155,6 +162,12 @@ impl Routes {
         let is_free = held.probe.is_none() && held.tick <= now;
         let is_tried = state.trying.is_some_and(|trying| trying != partition);
         (is_free && !is_tried).then_some(false)
+    }
+
+    /// Whether the others come before `partition` to try a route.
+    pub(crate) fn had_its_turn(&self, route: &Route, partition: Partition) -> bool {
+        let last = self.states.get(route).and_then(|state| state.tried_in);
+        last.is_some_and(|last| partition <= last)
     }
 
     /// A partition is gone, and with it whatever was to try a route.
