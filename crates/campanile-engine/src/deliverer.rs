@@ -143,6 +143,8 @@ pub struct Deliverer {
     condemned: BTreeMap<(EndpointId, RegistrationId), Partition>,
     /// Partitions that owe something on a route that does not send, or catches up.
     holding: BTreeSet<Partition>,
+    /// Up to when it was looked at which pauses of routes are over.
+    looked_at: Tick,
     /// What was last said about routes.
     said: Said,
     /// Numbers assignments, reads of state and attempts.
@@ -206,6 +208,7 @@ impl Deliverer {
             drain_until: None,
             condemned: BTreeMap::new(),
             holding: BTreeSet::new(),
+            looked_at: Tick::default(),
             said: Said::default(),
             numbers: 0,
         }
@@ -264,7 +267,7 @@ impl Deliverer {
     /// Waits for the next thing to do: answers first, because they make room.
     async fn wake(&mut self, reader: &mut dyn GroupReader, shutdown: &mut Shutdown) -> Wake {
         let now = self.parts.clock.tick();
-        let timer = self.next_timer(now).map(|tick| tick.since(now));
+        let timer = self.next_timer().map(|tick| tick.since(now));
         let is_draining = self.drain_until.is_some();
         // A log that always has more must not keep what is due from being looked at. Who drains
         // does not read, and looks at nothing that is due: only answers end the wait.
@@ -281,7 +284,7 @@ impl Deliverer {
         }
     }
 
-    fn next_timer(&self, now: Tick) -> Option<Tick> {
+    fn next_timer(&self) -> Option<Tick> {
         let config = &self.parts.config;
         let write = self.unwritten_since.filter(|_| !self.is_writing);
         let write = write.map(|since| since.after(config.flush_after));
@@ -289,7 +292,10 @@ impl Deliverer {
         let retry = self.lanes.next_retry();
         let rest = self.routes.next_rest();
         let log = self.log_rests_until.filter(|_| self.drain_until.is_none());
-        let held = (!self.holding.is_empty()).then(|| self.routes.next_try(now)).flatten();
+        // Who drains does not look. A pause may end while a turn lasts, after the others were looked
+        // at: it is over at once.
+        let looks = !self.holding.is_empty() && self.drain_until.is_none();
+        let held = looks.then(|| self.routes.next_try(self.looked_at)).flatten();
         [write, commit, retry, rest, log, held, self.drain_until].into_iter().flatten().min()
     }
 

@@ -8,15 +8,18 @@
     reason = "test code"
 )]
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use campanile_core::port::{
-    EventLog, GroupName, LogAdmin, NewRecord, Progress, ReadLimit, RouteDown, StartAt, Stream,
+    AppendError, Batch, CommitError, EventLog, Flow, GroupEvent, GroupName, GroupReader, LogAdmin,
+    NewRecord, Progress, ReadError, ReadLimit, Record, RouteDown, StartAt, Stream,
 };
 use campanile_core::{
-    End, Fact, Generation, HoldReason, LogIdentity, Offset, Outcome, Partition, Platform, Route,
-    Suppression,
+    End, Fact, Generation, HoldReason, LogIdentity, Offset, Outcome, Partition, Platform, Position,
+    Route, Suppression, Tick, Timestamp,
 };
 use campanile_engine::deliverer::{self, Deliverer};
 use campanile_engine::planted::Planted;
@@ -44,7 +47,7 @@ struct Ground {
     projection: Arc<MemoryProjection>,
     pusher: ScriptedPusher,
     telemetry: Arc<Telemetry>,
-    _projector: (ShutdownHandle, Task<Result<(), campanile_core::port::ReadError>>),
+    _projector: (ShutdownHandle, Task<Result<(), ReadError>>),
 }
 
 impl Ground {
@@ -80,9 +83,16 @@ impl Ground {
     }
 
     /// Starts a worker; dropping the task is a crash.
-    fn deliverer(&self) -> (ShutdownHandle, Task<Result<(), campanile_core::port::ReadError>>) {
+    fn deliverer(&self) -> (ShutdownHandle, Task<Result<(), ReadError>>) {
+        self.deliverer_on(Arc::new(self.events.clone()))
+    }
+
+    fn deliverer_on(
+        &self,
+        events: Arc<dyn EventLog>,
+    ) -> (ShutdownHandle, Task<Result<(), ReadError>>) {
         let parts = deliverer::Parts {
-            events: Arc::new(self.events.clone()),
+            events,
             receipts: Arc::new(self.receipts.clone()),
             projection: self.projection.clone(),
             pusher: Arc::new(self.pusher.clone()),
@@ -250,4 +260,75 @@ async fn a_dead_address_blocks_no_route_that_is_held_for_bad_addresses() {
     let reason = "Unregistered".to_owned();
     let gone = Outcome::AddressGone { status: 410, reason, since: None };
     one_bad_delivery_blocks_no_route(gone).await;
+}
+
+/// A log whose commits take longer than the first pause of a hold.
+struct SlowCommits(MemoryLog);
+
+#[async_trait]
+impl EventLog for SlowCommits {
+    fn identity(&self) -> &LogIdentity {
+        self.0.identity()
+    }
+
+    async fn append(&self, batch: Vec<NewRecord>) -> Vec<Result<Position, AppendError>> {
+        self.0.append(batch).await
+    }
+
+    async fn read(&self, of: Partition, from: Offset, most: ReadLimit) -> Result<Batch, ReadError> {
+        self.0.read(of, from, most).await
+    }
+
+    async fn fetch(&self, of: Partition, at: &[Offset]) -> Result<Vec<Option<Record>>, ReadError> {
+        self.0.fetch(of, at).await
+    }
+
+    async fn bounds(&self, of: Partition) -> Result<Range<Offset>, ReadError> {
+        self.0.bounds(of).await
+    }
+
+    async fn first_at(&self, of: Partition, time: Timestamp) -> Result<Offset, ReadError> {
+        self.0.first_at(of, time).await
+    }
+
+    async fn join(&self, group: &GroupName) -> Result<Box<dyn GroupReader>, ReadError> {
+        Ok(Box::new(SlowMember(self.0.join(group).await?)))
+    }
+}
+
+struct SlowMember(Box<dyn GroupReader>);
+
+#[async_trait]
+impl GroupReader for SlowMember {
+    async fn next(&mut self) -> Result<GroupEvent, ReadError> {
+        self.0.next().await
+    }
+
+    fn flow(&mut self, partition: Partition, flow: Flow) -> Result<(), ReadError> {
+        self.0.flow(partition, flow)
+    }
+
+    async fn commit(&mut self, done: &[Progress]) -> Result<(), CommitError> {
+        sleep(Duration::from_secs(8)).await;
+        self.0.commit(done).await
+    }
+
+    fn lease(&self, partition: Partition) -> Option<Tick> {
+        self.0.lease(partition)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_that_ends_while_progress_is_committed_is_over() {
+    let ground = Ground::new().await;
+    ground.pusher.take_down(&route(), RouteDown::Held(HoldReason::Credential));
+    ground.happens(1, registered(phone(1))).await;
+    ground.happens(1, posted("a")).await;
+    let (handle, task) = ground.deliverer_on(Arc::new(SlowCommits(ground.events.clone())));
+    sleep(Duration::from_secs(1)).await;
+    ground.pusher.bring_up(&route());
+    sleep(LONG).await;
+    assert_eq!(ground.pusher.sent().len(), 1, "tried though nothing else happens");
+    drop(handle);
+    drop(task);
 }

@@ -94,7 +94,8 @@ impl Deliverer {
             return;
         }
         self.routes.forget_lost_probes(&self.lanes);
-        let (routes, tick) = (&self.routes, self.parts.clock.tick());
+        self.looked_at = self.parts.clock.tick();
+        let (routes, tick) = (&self.routes, self.looked_at);
         let owned = self.holding.iter().filter_map(|it| Some((*it, self.partitions.get(it)?)));
         let readable = owned.filter(|(_, intake)| !intake.is_revoking).flat_map(|(it, intake)| {
             let may_read = move |route: &&Route| routes.may_read(route, it, tick).is_some();

@@ -148,10 +148,10 @@ impl Routes {
         });
     }
 
-    /// When the next pause of a held route is over that lasts at `now`.
-    pub(crate) fn next_try(&self, now: Tick) -> Option<Tick> {
+    /// When the next pause of a held route is over that was not over yet when it was `looked_at`.
+    pub(crate) fn next_try(&self, looked_at: Tick) -> Option<Tick> {
         let held = self.states.values().filter_map(|state| state.held.as_ref());
-        held.map(|held| held.tick).filter(|tick| *tick > now).min()
+        held.map(|held| held.tick).filter(|tick| *tick > looked_at).min()
     }
 
     /// Whether the backlog of `partition` may be read: `Some(true)` if the route works,
