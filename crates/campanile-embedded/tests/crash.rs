@@ -24,9 +24,14 @@ use std::process::Command;
 use child::{Said, Talking};
 use mounted::{Mounted, run, skip};
 use tempfile::TempDir;
+use tokio::sync::Mutex;
 
 /// Large enough for the store, and sparse.
 const IMAGE_BYTES: u64 = 256 << 20;
+
+/// A process that is being started has for a moment the locks of its parent: no test starts one
+/// while another opens a store.
+static ALONE: Mutex<()> = Mutex::const_new(());
 
 #[test]
 #[ignore = "the child of the tests below"]
@@ -36,6 +41,7 @@ fn child_process() {
 
 #[tokio::test]
 async fn a_killed_process_loses_nothing() {
+    let _alone = ALONE.lock().await;
     let dir = TempDir::new().unwrap();
     let mut said = Said::default();
     for round in 0..5 {
@@ -53,6 +59,7 @@ async fn a_killed_process_loses_nothing() {
 
 #[tokio::test]
 async fn a_power_cut_loses_nothing_that_was_acknowledged() {
+    let _alone = ALONE.lock().await;
     let memory = match Path::new("/dev/shm").is_dir() {
         true => TempDir::new_in("/dev/shm").unwrap(),
         false => TempDir::new().unwrap(),
