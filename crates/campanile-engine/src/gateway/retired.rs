@@ -94,8 +94,7 @@ impl Gateway {
         let query = HistoryQuery { stream: Some(Stream::Events), from, limit, of: None };
         let listed = projection.history(partition, user, query).await?;
         let places: Vec<_> = listed.iter().map(|record| record.offset).collect();
-        let full = places.last().filter(|_| places.len() >= limit);
-        let next = full.map_or(folded, |last| last.next()).max(from);
+        let next = resume(from, &places, limit, folded);
         let generation = self.edge.events.identity().generation;
         let records = self.edge.events.fetch(partition, &places).await?;
         let open = |record: campanile_core::port::Record| {
@@ -115,6 +114,13 @@ impl Gateway {
     }
 }
 
+/// Where to go on after a list of at most `limit` that was made after the fold was at `folded`.
+/// What was folded in between is listed too, and not to come again.
+fn resume(from: Offset, listed: &[Offset], limit: usize, folded: Offset) -> Offset {
+    let after = listed.last().map_or(from, |last| last.next());
+    if listed.len() < limit { after.max(folded) } else { after }
+}
+
 fn too_old() -> Error {
     let reason = "is from before what is kept; start again without one".to_owned();
     Error::OutOfRange { field: "cursor", reason }
@@ -130,4 +136,22 @@ fn retired(record: &Recorded) -> Option<RetiredEndpoint> {
         _ => return None,
     };
     Some(RetiredEndpoint { endpoint, reason, time: *time, position: *position })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_comes_twice_and_nothing_is_passed_over() {
+        let next = |listed: &[u64], folded| {
+            let listed: Vec<_> = listed.iter().copied().map(Offset).collect();
+            resume(Offset(4), &listed, 2, Offset(folded)).0
+        };
+        assert_eq!(next(&[], 9), 9, "nothing until there");
+        assert_eq!(next(&[], 3), 4, "a projection that fell back");
+        assert_eq!(next(&[5], 9), 9, "all until there");
+        assert_eq!(next(&[11], 9), 12, "folded after the look");
+        assert_eq!(next(&[5, 6], 9), 7, "there may be more");
+    }
 }
