@@ -288,6 +288,24 @@ async fn reads_that_break_the_rules() {
 }
 
 #[tokio::test]
+async fn a_dismissal_of_everything_needs_a_cursor_of_its_user() {
+    let tower = Tower::start().await;
+    let client = &tower.client;
+    let all = |cursor: &str| v1::DismissAllRequest {
+        app: APP.into(),
+        target: user(USER),
+        cursor: cursor.into(),
+    };
+    for cursor in ["", "made-up"] {
+        invalid(client.dismiss_all(all(cursor)).await, "cursor");
+    }
+    let cursor = client.sync(sync("")).await.unwrap().cursor;
+    let other = v1::DismissAllRequest { target: user("bob"), ..all(&cursor) };
+    invalid(client.dismiss_all(other).await, "cursor");
+    client.dismiss_all(all(&cursor)).await.unwrap();
+}
+
+#[tokio::test]
 async fn batches_answer_for_each_entry_or_are_refused_whole() {
     let tower = Tower::start().await;
     let client = &tower.client;

@@ -179,6 +179,16 @@ async fn an_unsid_names_its_user_and_its_device() {
 }
 
 #[tokio::test]
+async fn of_a_user_nobody_knows_there_is_nothing() {
+    let tower = Tower::start().await;
+    let found = tower.client.list_notifications(list("nobody")).await.unwrap();
+    assert!(found.items.is_empty(), "{found:?}");
+    let request = v1::ListEndpointsRequest { app: APP.into(), target: user("nobody") };
+    let found = tower.client.list_endpoints(request).await.unwrap();
+    assert!(found.endpoints.is_empty() && found.retired.is_empty(), "{found:?}");
+}
+
+#[tokio::test]
 async fn endpoints_are_registered_renewed_and_retired() {
     let tower = Tower::start().await;
     let phone = tower.register("phone").await;
