@@ -55,8 +55,9 @@ struct Commit {
     progress: Progress,
     /// Under which assignment.
     term: u64,
-    /// The next offset that the member would be handed.
-    handed: Offset,
+    /// The position at which the member has nothing under way any more; absent while it is busy
+    /// with what no position tells of.
+    drained: Option<Offset>,
 }
 
 impl Groups {
@@ -170,9 +171,10 @@ impl Groups {
             let mut journal = lock(&self.journal);
             journal.store(&group.key, progress).map(|()| journal.is_long())
         };
-        for Commit { progress, handed, .. } in commits.iter().filter(|_| is_long.is_ok()) {
+        for Commit { progress, drained, .. } in commits.iter().filter(|_| is_long.is_ok()) {
             let owner = membership.owner(progress.partition);
-            if owner.is_some_and(Owner::is_draining) && progress.next >= *handed {
+            let is_drained = drained.is_some_and(|drained| progress.next >= drained);
+            if owner.is_some_and(Owner::is_draining) && is_drained {
                 self.release(group, &mut membership, progress.partition);
             }
         }

@@ -20,6 +20,7 @@ mod outcome;
 mod progress;
 mod routes;
 mod settle;
+mod takeover;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -44,6 +45,7 @@ use self::intake::Intake;
 use self::lanes::{LaneKey, Lanes};
 use self::outbox::{Done, Outbox};
 use self::routes::Routes;
+use self::takeover::Learned;
 use crate::planted::{Bug, Planted};
 use crate::tasks::{Shutdown, sleep};
 use crate::telemetry::Telemetry;
@@ -143,6 +145,9 @@ pub struct Deliverer {
     condemned: BTreeMap<(EndpointId, RegistrationId), Partition>,
     /// Partitions that owe something on a route that does not send, or catches up.
     holding: BTreeSet<Partition>,
+    /// Backlogs that are being read, and how many were.
+    reads: usize,
+    reads_begun: usize,
     /// Up to when it was looked at which pauses of routes are over.
     looked_at: Tick,
     /// What was last said about routes.
@@ -183,6 +188,11 @@ enum Wake {
         part: Part,
         read: Result<(Vec<Record>, Offset), ReadError>,
     },
+    TookOver {
+        partition: Partition,
+        assignment: u64,
+        learned: Learned,
+    },
     Written(Vec<Done>),
     Timer,
     Shutdown,
@@ -208,6 +218,8 @@ impl Deliverer {
             drain_until: None,
             condemned: BTreeMap::new(),
             holding: BTreeSet::new(),
+            reads: 0,
+            reads_begun: 0,
             looked_at: Tick::default(),
             said: Said::default(),
             numbers: 0,
@@ -246,6 +258,9 @@ impl Deliverer {
                 }
                 Wake::Reread { partition, backlog, part, read } => {
                     self.on_reread(partition, backlog, part, read)?;
+                }
+                Wake::TookOver { partition, assignment, learned } => {
+                    self.on_took_over(partition, assignment, &learned);
                 }
                 Wake::Written(settled) => self.on_written(&settled),
                 Wake::Timer => self.on_timer(),
@@ -296,6 +311,9 @@ impl Deliverer {
         // at: it is over at once.
         let looks = !self.holding.is_empty() && self.drain_until.is_none();
         let held = looks.then(|| self.routes.next_try(self.looked_at)).flatten();
+        let holding = self.holding.iter().filter(|_| looks);
+        let taken = holding.filter_map(|it| self.partitions.get(it)?.takes_over_by());
+        let held = taken.filter(|at| *at > self.looked_at).chain(held).min();
         [write, commit, retry, rest, log, held, self.drain_until].into_iter().flatten().min()
     }
 

@@ -135,6 +135,7 @@ macro_rules! group_conformance {
             [
                 a_partition_has_one_member_at_a_time,
                 what_was_finished_while_draining_is_not_done_again,
+                what_is_busy_is_not_drained_by_its_position,
                 a_stale_commit_is_fenced,
                 every_record_reaches_somebody,
             ]

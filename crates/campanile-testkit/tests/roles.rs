@@ -169,6 +169,10 @@ impl GroupReader for BreakingReader {
         self.inner.flow(partition, flow)
     }
 
+    fn busy(&mut self, partition: Partition, is_busy: bool) -> Result<(), ReadError> {
+        self.inner.busy(partition, is_busy)
+    }
+
     async fn commit(&mut self, done: &[Progress]) -> Result<(), CommitError> {
         self.inner.commit(done).await
     }

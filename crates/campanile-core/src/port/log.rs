@@ -279,6 +279,14 @@ pub trait GroupReader: Send {
     /// [`ReadError::NoPartition`] if it is not assigned.
     fn flow(&mut self, partition: Partition, flow: Flow) -> Result<(), ReadError>;
 
+    /// Says whether something is under way that no position tells of: what a hold owes and is being
+    /// sent. A partition that is revoked then stays until it is taken, or until a commit that comes
+    /// after the word that nothing is under way any more.
+    ///
+    /// # Errors
+    /// [`ReadError::NoPartition`] if it is not assigned.
+    fn busy(&mut self, partition: Partition, is_busy: bool) -> Result<(), ReadError>;
+
     /// Stores progress.
     ///
     /// # Errors

@@ -46,6 +46,8 @@ struct Told {
     next: Offset,
     revoking: bool,
     flow: Flow,
+    /// More is under way than the position tells.
+    is_busy: bool,
 }
 
 impl Member {
@@ -95,7 +97,8 @@ impl Member {
                         continue;
                     };
                     let stored = groups.progress_of(&group, partition);
-                    if stored.is_some_and(|stored| stored.next >= known.next) {
+                    let is_drained = stored.is_some_and(|stored| stored.next >= known.next);
+                    if is_drained && !known.is_busy {
                         *told = None;
                         groups.release(&group, &mut membership, partition);
                         return Some(GroupEvent::Lost(partition));
@@ -110,7 +113,8 @@ impl Member {
                 (None, Some(owner)) if owner.member == self.number => {
                     let progress = groups.progress_of(&group, partition)?;
                     let (term, next) = (owner.term, progress.next);
-                    *told = Some(Told { term, next, revoking: false, flow: Flow::Resume });
+                    let (revoking, flow, is_busy) = (false, Flow::Resume, false);
+                    *told = Some(Told { term, next, revoking, flow, is_busy });
                     return Some(GroupEvent::Assigned { progress });
                 }
                 (None, _) => {}
@@ -193,6 +197,12 @@ impl GroupReader for Member {
         Ok(())
     }
 
+    fn busy(&mut self, partition: Partition, is_busy: bool) -> Result<(), ReadError> {
+        let told = self.told.get_mut(usize::from(partition.0)).and_then(Option::as_mut);
+        told.ok_or(ReadError::NoPartition(partition))?.is_busy = is_busy;
+        Ok(())
+    }
+
     async fn commit(&mut self, done: &[Progress]) -> Result<(), CommitError> {
         let mut commits = Vec::with_capacity(done.len());
         for progress in done {
@@ -201,7 +211,8 @@ impl GroupReader for Member {
             }
             let told = self.told.get(usize::from(progress.partition.0)).copied().flatten();
             let told = told.ok_or(CommitError::Fenced(progress.partition))?;
-            commits.push(Commit { progress: progress.clone(), term: told.term, handed: told.next });
+            let drained = (!told.is_busy).then_some(told.next);
+            commits.push(Commit { progress: progress.clone(), term: told.term, drained });
         }
         if self.groups.commit(&self.group, self.number, &commits)? {
             let groups = self.groups.clone();

@@ -5,7 +5,7 @@
 //! route; if the platform answers it, all that waits is read again, in order, a little at a time.
 
 use campanile_core::port::{EventLog, Hold, ReadError, ReadLimit, Record};
-use campanile_core::{Offset, Partition, Position, Recorded, Route, plan};
+use campanile_core::{Delivery, Offset, Partition, Position, Recorded, Route, plan};
 
 use super::backlog::{Backlog, Part, Pending};
 use super::intake::Intake;
@@ -16,15 +16,19 @@ use crate::tasks::sleep;
 
 /// Records read again at once, and deliveries of a backlog under way before more are read.
 const AT_ONCE: ReadLimit = ReadLimit { records: 256, bytes: 1 << 20 };
+/// Backlogs that are read at once, over all partitions.
+const READS: usize = 16;
 /// Records read at once to find one delivery that tries a route.
 const TO_TRY: usize = 32;
 
 impl Intake {
     /// A backlog that waits to be planned, and the state that is missing for it.
     pub(super) fn next_pending(&self) -> Option<(u64, Vec<campanile_core::port::PieceKey>)> {
-        let pending =
-            |it: &Backlog| Some((it.number, self.view.missing(&it.pending.as_ref()?.events)));
-        self.backlogs.values().find_map(pending)
+        let pending = self.backlogs.values().filter(|it| it.pending.is_some());
+        // One after the other.
+        let last = self.planned_last;
+        let next = pending.min_by_key(|it| (it.number <= last, it.number))?;
+        Some((next.number, self.view.missing(&next.pending.as_ref()?.events)))
     }
 }
 
@@ -55,6 +59,7 @@ impl Deliverer {
             }
             self.holding.insert(partition);
         }
+        self.take_over(partition);
         Ok(())
     }
 
@@ -67,7 +72,13 @@ impl Deliverer {
         let Some(intake) = self.partitions.get_mut(&partition) else { return };
         let is_full = intake.backlogs.len() >= campanile_core::port::Progress::MOST_HOLDS;
         if is_parked || (is_full && !intake.backlogs.contains_key(route)) {
-            return self.park(lane, held.until, held.reason, Some(held.why));
+            // Not before a pause that begins now is over: to come due while another delivery tries the
+            // route would only write the same again.
+            let (now, jitter) = (self.now().0, self.jitter());
+            let pause =
+                self.routes.get(route).health.pause(jitter, None, &self.parts.config.policy);
+            let until = held.until.max(now.after(pause));
+            return self.park(lane, until, held.reason, Some(held.why));
         }
         let Some(job) = self.lanes.pop(lane) else { return };
         self.numbers += 1;
@@ -97,11 +108,15 @@ impl Deliverer {
         self.looked_at = self.parts.clock.tick();
         let (routes, tick) = (&self.routes, self.looked_at);
         let owned = self.holding.iter().filter_map(|it| Some((*it, self.partitions.get(it)?)));
-        let readable = owned.filter(|(_, intake)| !intake.is_revoking).flat_map(|(it, intake)| {
+        let may_send = |(_, it): &(_, &Intake)| !it.is_revoking && it.has_taken_over(tick);
+        let readable = owned.filter(may_send).flat_map(|(it, intake)| {
             let may_read = move |route: &&Route| routes.may_read(route, it, tick).is_some();
             intake.backlogs.keys().filter(may_read).map(move |route| (it, route.clone()))
         });
         let mut readable: Vec<_> = readable.collect();
+        // With more to read than is read at once, everybody has a turn.
+        let most = readable.len().max(1);
+        readable.rotate_left(self.reads_begun % most);
         // Each partition has its turn to try a route.
         readable.sort_by_key(|(partition, route)| routes.had_its_turn(route, *partition));
         for (partition, route) in readable {
@@ -140,10 +155,12 @@ impl Deliverer {
             }
             return;
         };
-        if !has_room || backlog.out >= AT_ONCE.records {
+        if !has_room || backlog.out >= AT_ONCE.records || self.reads >= READS {
             return;
         }
         backlog.is_reading = true;
+        self.reads += 1;
+        self.reads_begun = self.reads_begun.wrapping_add(1);
         let number = backlog.number;
         if !is_open {
             self.routes.get(route).trying = Some(partition);
@@ -164,6 +181,7 @@ impl Deliverer {
         part: Part,
         read: Result<(Vec<Record>, Offset), ReadError>,
     ) -> Result<(), ReadError> {
+        self.reads = self.reads.saturating_sub(1);
         let generation = self.parts.events.identity().generation;
         let Some(intake) = self.partitions.get_mut(&partition) else { return Ok(()) };
         let live = intake.view.read_to();
@@ -272,9 +290,29 @@ impl Deliverer {
         self.parts.telemetry.deliverer_reread.add(owed.len());
         for (at, attempts) in owed {
             let Some(mut delivery) = deliveries.get(at).cloned() else { continue };
+            if self.agenda_has(partition, number, &delivery, offset) {
+                continue;
+            }
             delivery.attempts = delivery.attempts.max(attempts);
             self.enqueue(partition, event, delivery, number);
         }
+    }
+
+    /// Whether a delivery that a record calls for was put off since, and so is not owed any more.
+    fn agenda_has(
+        &mut self,
+        partition: Partition,
+        number: u64,
+        delivery: &Delivery,
+        record: Offset,
+    ) -> bool {
+        let Some(intake) = self.partitions.get_mut(&partition) else { return false };
+        let has = intake.put_off.get(delivery.id).is_some_and(|at| record < *at);
+        if has && let Some(backlog) = intake.backlog(number) {
+            backlog.settle(record);
+            self.parts.telemetry.deliverer_left_to_agenda.add(1);
+        }
+        has
     }
 
     fn out_of_log(&self, partition: Partition, route: &Route, from: Offset, kept: Offset) {

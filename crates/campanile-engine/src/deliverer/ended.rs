@@ -1,9 +1,10 @@
-//! Deliveries that ended, as long as they may still come due.
+//! The latest deliveries of a partition, with what is to be remembered of them.
 //!
 //! A worker that died may have parked a delivery that its successor sent before it read of that.
-//! When the delivery comes due, the successor must not send it again.
+//! When the delivery comes due, the successor must not send it again. And what its predecessor
+//! parked just before it died, it must not send because a hold still owes it.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use campanile_core::DeliveryId;
 
@@ -11,27 +12,33 @@ use campanile_core::DeliveryId;
 /// reads far ahead of what it sends; so few lie between.
 const MOST: usize = 1024;
 
-/// The deliveries of a partition that ended last, since the worker has it.
-#[derive(Debug, Default)]
-pub(crate) struct Ended {
-    ids: BTreeSet<DeliveryId>,
+/// The deliveries of which something was heard last.
+#[derive(Debug)]
+pub(crate) struct Latest<T> {
+    known: BTreeMap<DeliveryId, T>,
     order: VecDeque<DeliveryId>,
 }
 
-impl Ended {
-    pub(crate) fn contains(&self, delivery: DeliveryId) -> bool {
-        self.ids.contains(&delivery)
+impl<T> Default for Latest<T> {
+    fn default() -> Self {
+        Self { known: BTreeMap::new(), order: VecDeque::new() }
+    }
+}
+
+impl<T> Latest<T> {
+    pub(crate) fn get(&self, delivery: DeliveryId) -> Option<&T> {
+        self.known.get(&delivery)
     }
 
-    pub(crate) fn insert(&mut self, delivery: DeliveryId) {
-        if !self.ids.insert(delivery) {
+    pub(crate) fn insert(&mut self, delivery: DeliveryId, what: T) {
+        if self.known.insert(delivery, what).is_some() {
             return;
         }
         self.order.push_back(delivery);
         if self.order.len() > MOST
             && let Some(oldest) = self.order.pop_front()
         {
-            self.ids.remove(&oldest);
+            self.known.remove(&oldest);
         }
     }
 }
@@ -46,11 +53,12 @@ mod tests {
 
     #[test]
     fn the_latest_are_remembered() {
-        let mut ended = Ended::default();
-        (0..=MOST).for_each(|number| ended.insert(delivery(number)));
-        ended.insert(delivery(MOST));
-        assert!(!ended.contains(delivery(0)));
-        assert!((1..=MOST).all(|number| ended.contains(delivery(number))));
-        assert_eq!((ended.ids.len(), ended.order.len()), (MOST, MOST));
+        let mut latest = Latest::default();
+        (0..=MOST).for_each(|number| latest.insert(delivery(number), number));
+        latest.insert(delivery(MOST), 7);
+        assert_eq!(latest.get(delivery(0)), None);
+        assert!((1..MOST).all(|number| latest.get(delivery(number)) == Some(&number)));
+        assert_eq!(latest.get(delivery(MOST)), Some(&7));
+        assert_eq!((latest.known.len(), latest.order.len()), (MOST, MOST));
     }
 }

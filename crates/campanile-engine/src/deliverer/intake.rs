@@ -9,9 +9,10 @@ use campanile_core::{
 };
 
 use super::backlog::{Backlog, Owed};
-use super::ended::Ended;
+use super::ended::Latest;
 use super::lanes::Job;
 use super::progress::Tracker;
+use super::takeover::Takeover;
 use super::view::View;
 use super::{Deliverer, Wake, load};
 use crate::planted::{Bug, Planted};
@@ -27,13 +28,23 @@ const LEAST_PIECES: usize = 16;
 pub(crate) struct Intake {
     pub(crate) view: View,
     pub(crate) tracker: Tracker,
-    pub(crate) ended: Ended,
+    pub(crate) ended: Latest<()>,
+    /// Where it was read that deliveries were put off, while anything is owed.
+    pub(crate) put_off: Latest<Offset>,
+    /// What is yet to be known before what others left is sent.
+    pub(crate) takeover: Option<Takeover>,
     /// Which assignment of the partition this is.
     pub(crate) assignment: u64,
     pub(crate) is_revoking: bool,
     pub(crate) is_paused: bool,
+    /// Whether the log was told that deliveries of backlogs are under way.
+    pub(crate) is_busy: bool,
     /// What routes owe that do not send, or catch up; mostly none.
     pub(crate) backlogs: BTreeMap<Route, Backlog>,
+    /// The number of the backlog that was planned last.
+    pub(crate) planned_last: u64,
+    /// What is live comes before the next backlog.
+    live_is_next: bool,
     waiting: VecDeque<Batch>,
     /// The number of the read of state that is going on.
     loading: Option<u64>,
@@ -52,11 +63,16 @@ impl Intake {
         Self {
             view,
             tracker: Tracker::new(progress),
-            ended: Ended::default(),
+            ended: Latest::default(),
+            put_off: Latest::default(),
+            takeover: None,
             assignment,
             is_revoking: false,
             is_paused: false,
+            is_busy: false,
             backlogs: BTreeMap::new(),
+            planned_last: 0,
+            live_is_next: false,
             waiting: VecDeque::new(),
             loading: None,
         }
@@ -171,8 +187,11 @@ impl Deliverer {
             if intake.loading.is_some() {
                 return;
             }
-            if let Some((number, missing)) = intake.next_pending() {
+            // A backlog and what is live have their turns.
+            let is_turn = !intake.live_is_next || intake.waiting.is_empty();
+            if let Some((number, missing)) = intake.next_pending().filter(|_| is_turn) {
                 if missing.is_empty() {
+                    (intake.planned_last, intake.live_is_next) = (number, true);
                     self.plan_again(partition, number);
                     self.make_room(partition);
                     continue;
@@ -186,6 +205,7 @@ impl Deliverer {
                 self.load(partition, missing);
                 return;
             }
+            intake.live_is_next = false;
             let Some(batch) = intake.waiting.pop_front() else { return };
             for event in &batch.events {
                 self.plan(partition, event);
@@ -224,7 +244,7 @@ impl Deliverer {
             self.condemned.remove(&(*endpoint, *registration));
         }
         if let Event::DeliveriesParked(parked) = &event.fact.event {
-            self.leave_to_agenda(partition, &parked.deliveries);
+            self.leave_to_agenda(partition, offset, &parked.deliveries);
         }
         let Some(intake) = self.partitions.get_mut(&partition) else { return };
         if intake.tracker.was_finished(offset) {
@@ -270,7 +290,7 @@ impl Deliverer {
             posted: (backlog == 0 && is_post).then_some(event.time),
             delivery,
         };
-        if intake.ended.contains(job.delivery.id) {
+        if intake.ended.get(job.delivery.id).is_some() {
             self.parts.telemetry.deliverer_ended_before.add(1);
             return self.outbox.absorbed(&job);
         }
@@ -290,11 +310,12 @@ impl Deliverer {
     /// Deliveries were put off. Those that are still to be sent here were put off by a former
     /// worker, who died before it committed that: they would be sent now, and again when they come
     /// due.
-    fn leave_to_agenda(&mut self, partition: Partition, deliveries: &[ParkedDelivery]) {
+    fn leave_to_agenda(&mut self, partition: Partition, at: Offset, deliveries: &[ParkedDelivery]) {
         for parked in deliveries {
             let intake = self.partitions.get_mut(&partition);
-            for backlog in intake.into_iter().flat_map(|intake| intake.backlogs.values_mut()) {
-                backlog.leave_to_agenda(parked);
+            for intake in intake.into_iter().filter(|intake| !intake.backlogs.is_empty()) {
+                intake.put_off.insert(parked.delivery, at);
+                intake.backlogs.values_mut().for_each(|it| it.leave_to_agenda(parked));
             }
             let lane = (parked.endpoint, parked.item, 0);
             if let Some(job) = self.lanes.take_parked(&lane, parked.delivery) {

@@ -189,7 +189,7 @@ impl Deliverer {
         };
         self.outbox.ended(&job, settled);
         if let Some(intake) = self.partitions.get_mut(&job.partition) {
-            intake.ended.insert(job.delivery.id);
+            intake.ended.insert(job.delivery.id, ());
         }
     }
 
@@ -268,7 +268,7 @@ impl Deliverer {
         }
     }
 
-    fn jitter(&self) -> f64 {
+    pub(super) fn jitter(&self) -> f64 {
         let [a, b, c, d, ..] = self.parts.entropy.draw();
         f64::from(u32::from_be_bytes([a, b, c, d])) / f64::from(u32::MAX)
     }

@@ -59,6 +59,7 @@ impl Deliverer {
     /// after a crash, and nothing less.
     pub(super) async fn commit(&mut self, reader: &mut dyn GroupReader) {
         let partitions = std::mem::take(&mut self.uncommitted);
+        self.say_busy(reader);
         let known = partitions.iter().filter_map(|partition| self.partitions.get(partition));
         let progress: Vec<_> = known.map(|intake| intake.progress(self.parts.planted)).collect();
         self.uncommitted_since = None;
@@ -70,8 +71,19 @@ impl Deliverer {
         }
     }
 
+    /// Says in which partitions deliveries of backlogs are under way: their positions do not tell.
+    fn say_busy(&mut self, reader: &mut dyn GroupReader) {
+        for (partition, intake) in &mut self.partitions {
+            let is_busy = intake.backlogs.values().any(|backlog| backlog.out > 0);
+            if is_busy != intake.is_busy && reader.busy(*partition, is_busy).is_ok() {
+                intake.is_busy = is_busy;
+            }
+        }
+    }
+
     /// Stops reading while enough is in memory, so that a fast log cannot outrun a slow platform.
     pub(super) fn flow(&mut self, reader: &mut dyn GroupReader) {
+        self.say_busy(reader);
         let telemetry = &self.parts.telemetry;
         telemetry.deliverer_jobs.set(self.lanes.jobs());
         telemetry.deliverer_outbox.set(self.outbox.len());
@@ -118,6 +130,7 @@ impl Deliverer {
                 Wake::Room { .. }
                 | Wake::Loaded { .. }
                 | Wake::Reread { .. }
+                | Wake::TookOver { .. }
                 | Wake::Group(_)
                 | Wake::Shutdown => {}
                 Wake::Timer => sleep(Duration::from_millis(1)).await,

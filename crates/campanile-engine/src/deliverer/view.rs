@@ -119,6 +119,11 @@ impl View {
         }
     }
 
+    /// Takes note of a sweep that another worker read.
+    pub(crate) fn learn(&mut self, sweep: &Recorded) {
+        self.sweeps.read(sweep);
+    }
+
     /// Folds an event the worker reads.
     pub(crate) fn fold(&mut self, event: &Arc<Recorded>) {
         self.pieces.fold(event);

@@ -1,6 +1,12 @@
 //! The contract of [`GroupReader`](campanile_core::port::GroupReader) when members come and go.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "test code")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "test code"
+)]
 
 use std::collections::BTreeMap;
 
@@ -73,6 +79,28 @@ pub async fn what_was_finished_while_draining_is_not_done_again(factory: &impl L
         let expected = Progress::from(*partition, passed_on[partition]);
         assert_eq!(assignment.progress.next, expected.next);
     }
+}
+
+/// Whoever is busy with what no position tells of keeps a partition that is to be another's, until
+/// it says that it is not any more, and commits.
+pub async fn what_is_busy_is_not_drained_by_its_position(factory: &impl LogFactory) {
+    if !factory.rebalances() {
+        return;
+    }
+    let bench = loaded(factory).await;
+    let group = bench.group().await;
+    let mut first = Member::alone(&bench, &group).await;
+    first.until("the records", |it| it.count() == 5 * usize::from(PARTITIONS)).await;
+    first.commit_all().await;
+    (0..PARTITIONS).for_each(|it| first.reader.busy(Partition(it), true).unwrap());
+    let _second = Member::join(&bench, &group).await;
+    let event = soon("word of the second member", first.step()).await;
+    let GroupEvent::Revoking { partition, .. } = event else { panic!("{event:?}") };
+    first.commit_all().await;
+    assert!(first.reader.lease(partition).is_some(), "it is busy");
+    first.reader.busy(partition, false).unwrap();
+    first.commit_all().await;
+    assert_eq!(first.reader.lease(partition), None, "it is drained");
 }
 
 /// A member that lost a partition commits nothing for it any more.

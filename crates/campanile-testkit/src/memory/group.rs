@@ -39,6 +39,8 @@ struct Told {
     next: Offset,
     revoking: bool,
     paused: bool,
+    /// More is under way than the position tells.
+    busy: bool,
 }
 
 impl MemoryReader {
@@ -68,7 +70,8 @@ impl MemoryReader {
     /// Gives a partition back early if everything handed out of it is finished and committed.
     fn release_if_drained(&self, state: &mut LogState, partition: Partition) -> bool {
         let stored = state.durable.groups.get(&self.group).and_then(|it| it.get(&partition));
-        let told = self.told.get(&partition).filter(|told| told.revoking);
+        let told = self.told.get(&partition);
+        let told = told.filter(|told| told.revoking && !told.busy);
         let drained = told.zip(stored).is_some_and(|(told, stored)| stored.next >= told.next);
         if drained {
             state.memberships.release(&self.group, partition);
@@ -110,7 +113,8 @@ impl MemoryReader {
         let held = state.memberships.held_by(&self.group, self.member);
         let (partition, term) = held.into_iter().find(|(it, _)| !self.told.contains_key(it))?;
         let progress = state.durable.groups.get(&self.group)?.get(&partition)?.clone();
-        let told = Told { term, next: progress.next, revoking: false, paused: false };
+        let next = progress.next;
+        let told = Told { term, next, revoking: false, paused: false, busy: false };
         self.told.insert(partition, told);
         Some(GroupEvent::Assigned { progress })
     }
@@ -158,6 +162,11 @@ impl GroupReader for MemoryReader {
         if flow == Flow::Resume {
             self.log.shared.changed.notify_waiters();
         }
+        Ok(())
+    }
+
+    fn busy(&mut self, partition: Partition, is_busy: bool) -> Result<(), ReadError> {
+        self.told.get_mut(&partition).ok_or(ReadError::NoPartition(partition))?.busy = is_busy;
         Ok(())
     }
 

@@ -352,6 +352,10 @@ impl GroupReader for SimReader {
         self.inner.flow(partition, flow)
     }
 
+    fn busy(&mut self, partition: Partition, is_busy: bool) -> Result<(), ReadError> {
+        self.inner.busy(partition, is_busy)
+    }
+
     async fn commit(&mut self, done: &[Progress]) -> Result<(), CommitError> {
         self.fuse.step().await;
         let stage = self.logs.stage.clone();

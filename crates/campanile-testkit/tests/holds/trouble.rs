@@ -1,140 +1,24 @@
 //! What a route owes while it is held, and what it sends when it works again.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    missing_docs,
-    reason = "test code"
-)]
-
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use campanile_core::port::{
-    AppendError, Batch, CommitError, EventLog, Flow, GroupEvent, GroupName, GroupReader, LogAdmin,
-    NewRecord, Progress, ReadError, ReadLimit, Record, RouteDown, StartAt, Stream,
+    AppendError, Batch, CommitError, EventLog, Flow, GroupEvent, GroupName, GroupReader, NewRecord,
+    Progress, ReadError, ReadLimit, Record, RouteDown,
 };
 use campanile_core::{
-    End, Fact, Generation, HoldReason, LogIdentity, Offset, Outcome, Partition, Platform, Position,
-    Route, Suppression, Tick, Timestamp,
+    AppId, End, HoldReason, LogIdentity, Offset, Outcome, Partition, Position, Suppression, Tick,
+    Timestamp,
 };
-use campanile_engine::deliverer::{self, Deliverer};
-use campanile_engine::planted::Planted;
-use campanile_engine::projector::{self, Projector};
-use campanile_engine::tasks::{self, Shutdown, ShutdownHandle, Task, sleep};
-use campanile_engine::telemetry::Telemetry;
-use campanile_proto::codec;
-use campanile_testkit::memory::{
-    MemoryLog, MemoryProjection, Reply, ScriptedPusher, SeededEntropy, Sent, TokioClock,
-};
-use campanile_testkit::scenario::{Step, dismissed, posted, registered};
-use campanile_testkit::vocabulary::{START, app, item, phone, user};
+use campanile_engine::tasks::sleep;
+use campanile_testkit::memory::{MemoryLog, Reply, Sent};
+use campanile_testkit::scenario::{dismissed, posted, registered};
+use campanile_testkit::vocabulary::{item, phone, user};
 
-const PARTITION: Partition = Partition(0);
-const IDENTITY: LogIdentity = LogIdentity { id: [9; 16], generation: Generation(1), partitions: 1 };
-const ALL: ReadLimit = ReadLimit { records: usize::MAX, bytes: usize::MAX };
-/// Longer than the longest pause of a hold.
-const LONG: Duration = Duration::from_secs(2000);
-
-/// One platform's worker, on logs in memory.
-struct Ground {
-    clock: Arc<TokioClock>,
-    events: MemoryLog,
-    receipts: MemoryLog,
-    projection: Arc<MemoryProjection>,
-    pusher: ScriptedPusher,
-    telemetry: Arc<Telemetry>,
-    _projector: (ShutdownHandle, Task<Result<(), ReadError>>),
-}
-
-impl Ground {
-    async fn new() -> Self {
-        let clock = Arc::new(TokioClock::new(START));
-        let events = MemoryLog::new(IDENTITY, clock.clone());
-        let projection = Arc::new(MemoryProjection::new(IDENTITY));
-        let telemetry = Arc::new(Telemetry::default());
-        for name in ["projector", "deliverer"] {
-            let group = GroupName(name.to_owned());
-            events.create_group(&group, StartAt::Beginning).await.unwrap();
-        }
-        let parts = projector::Parts {
-            carried: None,
-            log: Arc::new(events.clone()),
-            stream: Stream::Events,
-            projection: projection.clone(),
-            group: GroupName("projector".to_owned()),
-            telemetry: telemetry.clone(),
-            planted: Planted::default(),
-        };
-        let (handle, shutdown) = Shutdown::new();
-        let task = tasks::spawn(Projector::new(parts).run(shutdown));
-        Self {
-            receipts: MemoryLog::new(IDENTITY, clock.clone()),
-            pusher: ScriptedPusher::new(clock.clone(), 64, Duration::from_secs(1)),
-            clock,
-            events,
-            projection,
-            telemetry,
-            _projector: (handle, task),
-        }
-    }
-
-    /// Starts a worker; dropping the task is a crash.
-    fn deliverer(&self) -> (ShutdownHandle, Task<Result<(), ReadError>>) {
-        self.deliverer_on(Arc::new(self.events.clone()))
-    }
-
-    fn deliverer_on(
-        &self,
-        events: Arc<dyn EventLog>,
-    ) -> (ShutdownHandle, Task<Result<(), ReadError>>) {
-        let parts = deliverer::Parts {
-            events,
-            receipts: Arc::new(self.receipts.clone()),
-            projection: self.projection.clone(),
-            pusher: Arc::new(self.pusher.clone()),
-            group: GroupName("deliverer".to_owned()),
-            clock: self.clock.clone(),
-            entropy: Arc::new(SeededEntropy::new(1)),
-            telemetry: self.telemetry.clone(),
-            config: deliverer::Config::of(Platform::Apns),
-            planted: Planted::default(),
-        };
-        let (handle, shutdown) = Shutdown::new();
-        (handle, tasks::spawn(Deliverer::new(parts).run(shutdown)))
-    }
-
-    async fn happens(&self, whose: u16, step: Step) {
-        let user = user(whose);
-        let event = step.of(user).event(START);
-        let fact = Fact { app: app(), user, cause: None, event };
-        let body = codec::encode_fact(&fact);
-        let record = NewRecord { partition: PARTITION, user, body };
-        assert!(self.events.append(vec![record]).await.iter().all(Result::is_ok));
-    }
-
-    async fn events(&self) -> usize {
-        self.events.read(PARTITION, Offset(0), ALL).await.unwrap().records.len()
-    }
-
-    async fn ends(&self) -> Vec<End> {
-        let records = self.receipts.read(PARTITION, Offset(0), ALL).await.unwrap().records;
-        let receipts = records.iter().map(|record| codec::decode_receipt(&record.body).unwrap());
-        receipts.flat_map(|receipt| receipt.settled).map(|settled| settled.end).collect()
-    }
-
-    async fn progress(&self) -> Progress {
-        let group = GroupName("deliverer".to_owned());
-        self.events.progress(&group).await.unwrap().remove(0)
-    }
-}
-
-fn route() -> Route {
-    phone(1).address(user(1), 1).route(&app())
-}
+use crate::ground::{Ground, LONG, route};
 
 const NAMES: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
 
@@ -308,6 +192,10 @@ impl GroupReader for SlowMember {
         self.0.flow(partition, flow)
     }
 
+    fn busy(&mut self, partition: Partition, is_busy: bool) -> Result<(), ReadError> {
+        self.0.busy(partition, is_busy)
+    }
+
     async fn commit(&mut self, done: &[Progress]) -> Result<(), CommitError> {
         sleep(Duration::from_secs(8)).await;
         self.0.commit(done).await
@@ -331,4 +219,32 @@ async fn a_pause_that_ends_while_progress_is_committed_is_over() {
     assert_eq!(ground.pusher.sent().len(), 1, "tried though nothing else happens");
     drop(handle);
     drop(task);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_route_beyond_those_that_can_be_held_writes_seldom_while_it_is_tried() {
+    let ground = Ground::new().await;
+    let (_scheduler, _deliverer) = (ground.scheduler(), ground.deliverer());
+    let most = u16::try_from(Progress::MOST_HOLDS).unwrap();
+    for number in 0..most {
+        let app = AppId::new(&format!("app{number}")).unwrap();
+        let route = phone(1).address(user(1), 1).route(&app);
+        ground.pusher.take_down(&route, RouteDown::Held(HoldReason::Credential));
+        ground.happens_in(app.clone(), number, registered(phone(1))).await;
+        ground.happens_in(app, number, posted("a")).await;
+    }
+    sleep(Duration::from_secs(60)).await;
+    assert_eq!(ground.progress().await.holds.len(), usize::from(most));
+    let (hold, reason) = (HoldReason::Credential, "revoked".to_owned());
+    let refused = Outcome::RouteRefused { hold, status: 403, reason, retry_after: None };
+    let slow = Duration::from_secs(300);
+    ground.pusher.answer_with(move |_| Reply::After(slow, refused.clone()));
+    let before = ground.events().await;
+    for number in most..most + 3 {
+        ground.happens(number, registered(phone(1))).await;
+        ground.happens(number, posted("a")).await;
+    }
+    sleep(Duration::from_secs(3600)).await;
+    let written = ground.events().await - before - 6;
+    assert!((2..=600).contains(&written), "{written} more in an hour");
 }
