@@ -32,6 +32,7 @@ mod receipt;
 mod state;
 mod sweep;
 mod time;
+mod trace;
 
 pub use agenda::{AgendaChange, AgendaEntry, Due, Parked, ParkedDelivery};
 pub use content::{Content, Limits, Posted, Priority, RequestStamp, Visual};
@@ -59,3 +60,4 @@ pub use state::{
 };
 pub use sweep::{Sweep, SweepStep, Sweeps, swept};
 pub use time::{Tick, Timestamp};
+pub use trace::TraceContext;

@@ -10,6 +10,7 @@ mod namespace;
 mod progress;
 mod projection;
 mod push;
+mod tracer;
 
 pub use carried::{Carried, CarriedState};
 pub use clock::{Clock, Entropy};
@@ -25,3 +26,4 @@ pub use projection::{
     Write,
 };
 pub use push::{Fit, Push, PushBody, Pusher, RouteDown, Slot, SyncState, Unfit};
+pub use tracer::{Attribute, Span, SpanKind, Tracer, Untraced};

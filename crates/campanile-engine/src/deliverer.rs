@@ -13,6 +13,7 @@ mod board;
 mod catch_up;
 mod dispatch;
 mod ended;
+mod follow;
 mod intake;
 mod lanes;
 mod outbox;
@@ -30,7 +31,7 @@ use std::time::Duration;
 
 use campanile_core::port::{
     Clock, Entropy, EventLog, GroupEvent, GroupName, GroupReader, PieceKey, Projection,
-    ProjectionError, Pusher, ReadError, Record, RouteDown, Slot, Views,
+    ProjectionError, Pusher, ReadError, Record, RouteDown, Slot, Tracer, Views,
 };
 use campanile_core::{
     EndpointId, Offset, Outcome, Partition, Platform, RegistrationId, RetryPolicy, Route, Tick,
@@ -116,6 +117,8 @@ pub struct Parts {
     pub entropy: Arc<dyn Entropy>,
     /// The counters.
     pub telemetry: Arc<Telemetry>,
+    /// Follows deliveries to the platform's answer.
+    pub tracer: Arc<dyn Tracer>,
     /// The limits.
     pub config: Config,
     /// For tests of the tests.

@@ -2,15 +2,18 @@
 
 use std::sync::Arc;
 
-use campanile_core::port::{Clock, Entropy, EventLog, NewRecord, Projection};
+use campanile_core::port::{
+    Attribute, Clock, Entropy, EventLog, NewRecord, Projection, SpanKind, Tracer,
+};
 use campanile_core::{
-    AppId, EndpointId, Event, Fact, IdentityKey, NotificationId, Partition, Position, UserId,
-    UserRef,
+    AppId, EndpointId, Event, Fact, IdentityKey, NotificationId, Partition, Position, TraceContext,
+    UserId, UserRef,
 };
 use campanile_proto::codec;
 
 use crate::seal::Seal;
 use crate::telemetry::Telemetry;
+use crate::work::{Work, text};
 use crate::{Error, RequestContext};
 
 /// Ports and secrets of the two roles that serve requests.
@@ -32,6 +35,8 @@ pub struct Edge {
     pub entropy: Arc<dyn Entropy>,
     /// The counters.
     pub telemetry: Arc<Telemetry>,
+    /// Follows requests into the log.
+    pub tracer: Arc<dyn Tracer>,
 }
 
 /// Derives the names of an app's users, items, endpoints and requests.
@@ -105,12 +110,43 @@ impl Edge {
         }
     }
 
-    /// The record of `event`.
-    #[must_use]
-    pub fn record(&self, context: &RequestContext, user: UserRef, event: Event) -> NewRecord {
-        let fact = Fact { app: context.app.clone(), user, cause: context.trace.clone(), event };
-        let partition = self.events.identity().partition_of(user);
-        NewRecord { partition, user, body: codec::encode_fact(&fact) }
+    /// Appends events about users, each for itself; what is `Ok` is durable. A request that is
+    /// traced gets a span for each, and what follows from the event is part of that.
+    ///
+    /// # Errors
+    /// As [`EventLog::append`].
+    pub async fn append_all(
+        &self,
+        context: &RequestContext,
+        events: Vec<(UserRef, Event)>,
+    ) -> Vec<Result<Position, Error>> {
+        if events.is_empty() {
+            return Vec::new();
+        }
+        let parent = context.trace.as_deref().and_then(TraceContext::parse);
+        let log = self.events.identity();
+        let mut followed = Vec::new();
+        let record = |(index, (user, event)): (usize, (UserRef, Event))| {
+            let work = Work::begin(&*self.tracer, parent.as_ref(), self.clock.tick());
+            let cause = match &work {
+                Some(work) => Some(work.context().to_string().into()),
+                None => context.trace.clone(),
+            };
+            followed.extend(work.map(|work| (index, work, event.name(), event.item())));
+            let fact = Fact { app: context.app.clone(), user, cause, event };
+            NewRecord { partition: log.partition_of(user), user, body: codec::encode_fact(&fact) }
+        };
+        let records: Vec<_> = events.into_iter().enumerate().map(record).collect();
+        let asked = records.len();
+        let mut answers: Vec<_> = self.events.append(records).await;
+        answers.truncate(asked);
+        let mut answers: Vec<Result<_, _>> =
+            answers.into_iter().map(|answer| answer.map_err(Error::from)).collect();
+        answers.resize_with(asked, || Err(Error::Bug { reason: "log gave no answer".to_owned() }));
+        for (index, work, name, item) in followed {
+            self.tell(context, work, (name, item), answers.get(index));
+        }
+        answers
     }
 
     /// Appends one event; it is durable when this returns.
@@ -123,9 +159,34 @@ impl Edge {
         user: UserRef,
         event: Event,
     ) -> Result<Position, Error> {
-        let answers = self.events.append(vec![self.record(context, user, event)]).await;
-        let answer = answers.into_iter().next();
-        Ok(answer.ok_or_else(|| Error::Bug { reason: "log gave no answer".to_owned() })??)
+        let answer = self.append_all(context, vec![(user, event)]).await.pop();
+        answer.unwrap_or_else(|| Err(Error::Bug { reason: "log gave no answer".to_owned() }))
+    }
+
+    fn tell(
+        &self,
+        context: &RequestContext,
+        work: Work,
+        (name, item): (&'static str, Option<NotificationId>),
+        answer: Option<&Result<Position, Error>>,
+    ) {
+        let mut attributes = vec![
+            ("campanile.app", text(context.app.as_str())),
+            ("campanile.request_id", text(&context.request_id)),
+        ];
+        attributes.extend(item.map(|item| ("campanile.notification_id", text(item))));
+        let failure = match answer {
+            Some(Ok(at)) => {
+                let partition = u64::from(at.partition.0);
+                attributes.push(("campanile.partition", Attribute::Number(partition)));
+                attributes.push(("campanile.offset", Attribute::Number(at.offset.0)));
+                None
+            }
+            Some(Err(error)) => Some(error.to_string()),
+            None => None,
+        };
+        let kind = (name.into(), SpanKind::Server);
+        self.tracer.record(work.end(self.clock.tick(), kind, attributes, failure));
     }
 }
 

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use campanile_core::port::{Fit, NewRecord, Piece, PieceKey};
+use campanile_core::port::{Fit, Piece, PieceKey};
 use campanile_core::{
     AppId, Content, Event, Fingerprint, Limits, NotificationId, PlatformMask, Position,
     PostVerdict, Posted, Priority, RequestKey, RequestRecord, RequestStamp, Timestamp, UserRef,
@@ -116,12 +116,10 @@ impl Ingest {
         let drafts: Vec<_> =
             batch.into_iter().map(|publish| self.draft(context, publish)).collect();
         let known = self.known(&drafts).await;
-        let mut records = Vec::with_capacity(drafts.len());
-        let answers: Vec<_> = drafts
-            .into_iter()
-            .map(|draft| self.prepare(context, draft?, &known, &mut records))
-            .collect();
-        let mut appended = self.append(records).await.into_iter();
+        let mut events = Vec::with_capacity(drafts.len());
+        let answers: Vec<_> =
+            drafts.into_iter().map(|draft| self.prepare(draft?, &known, &mut events)).collect();
+        let mut appended = self.append(context, events).await.into_iter();
         let answers = answers.into_iter().map(|answer| match answer? {
             Answer::Known(published) => Ok(published),
             Answer::Append { id, request } => {
@@ -212,10 +210,9 @@ impl Ingest {
 
     fn prepare(
         &self,
-        context: &RequestContext,
         draft: Draft,
         known: &Map<RequestKey, RequestRecord>,
-        records: &mut Vec<NewRecord>,
+        events: &mut Vec<(UserRef, Event)>,
     ) -> Result<Answer, Error> {
         let Draft { whom, posted } = draft;
         let (id, request) = (posted.id, posted.request);
@@ -230,26 +227,26 @@ impl Ingest {
             return Ok(Answer::Known(Published { id: record.item, position, repeated: true }));
         }
         let until = request_until(&posted, now);
-        let event = Event::NotificationPosted(posted);
-        records.push(self.edge.record(context, whom.user, event));
+        events.push((whom.user, Event::NotificationPosted(posted)));
         Ok(Answer::Append { id, request: request.map(|stamp| (stamp, until)) })
     }
 
-    async fn append(&self, records: Vec<NewRecord>) -> Vec<Result<Position, Error>> {
-        if records.is_empty() {
-            return Vec::new();
+    async fn append(
+        &self,
+        context: &RequestContext,
+        events: Vec<(UserRef, Event)>,
+    ) -> Vec<Result<Position, Error>> {
+        if !self.planted.has(Bug::AckBeforeDurable) {
+            return self.edge.append_all(context, events).await;
         }
-        if self.planted.has(Bug::AckBeforeDurable) {
-            let generation = self.edge.events.identity().generation;
-            let offset = campanile_core::Offset(0);
-            let position =
-                |record: &NewRecord| Position { generation, partition: record.partition, offset };
-            let early = records.iter().map(|record| Ok(position(record))).collect();
-            self.edge.events.append(records).await;
-            return early;
-        }
-        let answers = self.edge.events.append(records).await;
-        answers.into_iter().map(|answer| answer.map_err(Error::from)).collect()
+        let log = self.edge.events.identity();
+        let (generation, offset) = (log.generation, campanile_core::Offset(0));
+        let position = |(user, _): &(UserRef, Event)| {
+            Ok(Position { generation, partition: log.partition_of(*user), offset })
+        };
+        let early = events.iter().map(position).collect();
+        self.edge.append_all(context, events).await;
+        early
     }
 
     fn remember(

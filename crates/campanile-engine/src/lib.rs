@@ -28,6 +28,7 @@ pub mod scheduler;
 pub mod seal;
 pub mod tasks;
 pub mod telemetry;
+mod work;
 
 pub use context::RequestContext;
 pub use error::Error;

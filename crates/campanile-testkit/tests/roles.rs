@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use campanile_core::port::{
     Batch, Clock, CommitError, EventLog, Flow, GroupEvent, GroupName, GroupReader, LogAdmin,
     NewRecord, Piece, PieceKey, Progress, Projection, ReadError, ReadLimit, Record, StartAt,
-    Stream,
+    Stream, Untraced,
 };
 use campanile_core::{
     Ended, Event, Fact, Generation, LogIdentity, Offset, Outcome, Partition, Platform, Position,
@@ -205,6 +205,7 @@ async fn telling(
         clock,
         entropy: Arc::new(SeededEntropy::new(1)),
         telemetry: ground.telemetry.clone(),
+        tracer: Arc::new(Untraced),
         config: deliverer::Config::of(Platform::Apns),
         planted: Planted::default(),
     };

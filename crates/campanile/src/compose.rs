@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use campanile_core::port::{Clock, Entropy, EventLog, Fit, Projection, Pusher, Stream};
+use campanile_core::port::{
+    Clock, Entropy, EventLog, Fit, Projection, Pusher, Stream, Tracer, Untraced,
+};
 use campanile_core::{AppId, Offset, Platform, Quota};
 use campanile_embedded::{EmbeddedLog, OpenError, Options, Store};
 use campanile_engine::deliverer::{self, Deliverer};
@@ -28,7 +30,7 @@ use crate::config::{
     ApnsRouteConfig, AppConfig, Config, DeliverConfig, FcmRouteConfig, IngestConfig,
 };
 use crate::exit::{Failure, Kind};
-use crate::observe::{Pools, Workers};
+use crate::observe::{Pools, Traces, Workers};
 use crate::role::Group;
 use crate::root::Root;
 use crate::system::{SystemClock, SystemEntropy};
@@ -45,6 +47,8 @@ pub(crate) struct Parts {
     /// What all roles but the delivery workers count.
     pub(crate) telemetry: Arc<Telemetry>,
     pub(crate) workers: Workers,
+    /// Absent: nothing is traced.
+    pub(crate) traces: Option<Arc<Traces>>,
 }
 
 impl Parts {
@@ -62,7 +66,14 @@ impl Parts {
         let store = Store::open(directory, &options).map_err(unopened)?;
         let root = Root::of(directory, is_unused(&store).await?, &entropy)?;
         let (telemetry, workers) = (Arc::default(), Workers::default());
-        Ok(Self { store, root, clock, entropy, telemetry, workers })
+        let traces = config.observe.traces.as_ref();
+        let traces = traces.map(|traces| Traces::start(traces, clock.clone(), entropy.clone()));
+        Ok(Self { store, root, clock, entropy, telemetry, workers, traces })
+    }
+
+    /// Who takes spans.
+    fn tracer(&self) -> Arc<dyn Tracer> {
+        self.traces.clone().map_or_else(|| Arc::new(Untraced) as _, |traces| traces as _)
     }
 
     /// A stream of the log.
@@ -111,6 +122,13 @@ impl Parts {
         reason.ok().and_then(|reason| reason.clone()).unwrap_or_else(|| "closed".to_owned())
     }
 
+    /// Sends what was traced, if anybody takes it soon.
+    pub(crate) async fn flush(&self) {
+        if let Some(traces) = &self.traces {
+            traces.flush().await;
+        }
+    }
+
     /// Writes what waits, and closes the store. Blocks.
     pub(crate) fn close(&self) {
         self.store.close();
@@ -135,6 +153,7 @@ impl Parts {
             clock: self.clock.clone(),
             entropy: self.entropy.clone(),
             telemetry: self.telemetry.clone(),
+            tracer: self.tracer(),
         })
     }
 }
@@ -215,6 +234,7 @@ fn deliverer(
         clock: parts.clock.clone(),
         entropy: parts.entropy.clone(),
         telemetry,
+        tracer: parts.tracer(),
         config: deliverer::Config { drain, ..deliverer::Config::of(platform) },
         planted: Planted::default(),
     })

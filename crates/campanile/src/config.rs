@@ -25,6 +25,7 @@ use campanile_core::{AppId, Environment, Platform, Route};
 use campanile_push::Target;
 use campanile_push::apns::ApnsKey;
 use campanile_push::fcm::ServiceAccount;
+use tonic::transport::Uri;
 
 use crate::role::Role;
 use sources::Sources;
@@ -99,6 +100,17 @@ pub(crate) struct ObserveConfig {
     pub(crate) listen: Option<SocketAddr>,
     /// How long a role may have something to do and finish nothing.
     pub(crate) stuck_after: Duration,
+    /// Absent: traces are passed on and not recorded.
+    pub(crate) traces: Option<TracesConfig>,
+}
+
+/// Which traces are recorded, and who collects them.
+#[derive(Clone, Debug)]
+pub(crate) struct TracesConfig {
+    /// Where a collector takes OTLP over gRPC.
+    pub(crate) collector: Uri,
+    /// Of so many requests without a trace one begins one; 0: none does.
+    pub(crate) one_in: u32,
 }
 
 /// What is logged, and how.
@@ -325,7 +337,16 @@ fn observe(
     if !(Duration::from_secs(1)..=Duration::from_secs(3600)).contains(&stuck_after.value.0) {
         return Err(stuck_after.refuse("must be 1 s to 1 h"));
     }
-    Ok(ObserveConfig { listen: listen.value.0, stuck_after: stuck_after.value.0 })
+    let collector: sources::Setting<value::Collector> =
+        from.get("observe.traces", raw.traces.as_ref(), "off")?;
+    let one_in: sources::Setting<value::Rate> =
+        from.get("observe.trace_one_in", raw.trace_one_in.as_ref(), "0")?;
+    let traces = collector.value.0.clone();
+    Ok(ObserveConfig {
+        listen: listen.value.0,
+        stuck_after: stuck_after.value.0,
+        traces: traces.map(|collector| TracesConfig { collector, one_in: one_in.value.0 }),
+    })
 }
 
 fn log(from: &mut Sources<'_>, raw: &raw::Log) -> Result<LogConfig, ConfigError> {

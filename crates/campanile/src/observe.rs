@@ -5,6 +5,7 @@
 //! - `ready`: what keeps the process from being ready, in words.
 //! - `metrics`: everything that is counted, as Prometheus reads it; `page` writes the format.
 //! - `workers`: what delivery workers count, platform by platform.
+//! - `traces`: spans, sent to a collector.
 //!
 //! Nothing here is written to: a page reads counters, the last look, and nothing else, so however
 //! often pages are asked for, the log is not.
@@ -14,6 +15,7 @@ mod look;
 mod metrics;
 mod page;
 mod ready;
+mod traces;
 mod workers;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -28,6 +30,7 @@ use crate::role::Role;
 use look::{Look, Watcher};
 
 pub(crate) use ready::Beat;
+pub(crate) use traces::Traces;
 pub(crate) use workers::{Pools, Workers};
 
 /// Between two looks at the groups.
@@ -128,6 +131,7 @@ impl Observatory {
             time: parts.clock.now(),
             telemetry: parts.telemetry.readings(),
             workers: parts.workers.readings(),
+            spans: parts.traces.as_ref().map(|traces| traces.counted()).unwrap_or_default(),
         })
     }
 

@@ -285,6 +285,7 @@ impl Server {
         for role in self.roles.drain(..) {
             role.join();
         }
+        self.parts.flush().await;
         let parts = self.parts.clone();
         if tokio::task::spawn_blocking(move || parts.close()).await.is_err() {
             return Err(Failure::new(Kind::Bug, "closing the store panicked"));

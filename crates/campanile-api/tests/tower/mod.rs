@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use campanile_api::{Client, ServeError, ServerConfig, Services, serve};
-use campanile_core::port::{EventLog, GroupName, LogAdmin, Projection, StartAt, Stream};
+use campanile_core::port::{EventLog, GroupName, LogAdmin, Projection, StartAt, Stream, Untraced};
 use campanile_core::{AppId, Generation, LogIdentity, Quota, Timestamp};
 use campanile_engine::edge::{Edge, Names};
 use campanile_engine::gateway::Gateway;
@@ -72,6 +72,7 @@ impl Tower {
             clock: Arc::new(clock.clone()),
             entropy: entropy.clone(),
             telemetry: telemetry.clone(),
+            tracer: Arc::new(Untraced),
         };
         let (shutdown, begun) = Shutdown::new();
         let mut projectors = Vec::new();

@@ -163,7 +163,12 @@ impl Deliverer {
             let attempt = self.numbers;
             if let Some(lane) = self.lanes.get_mut(&lane) {
                 lane.step = Step::InFlight { attempt };
-                lane.jobs.iter_mut().take(1).for_each(|job| job.attempts += 1);
+                for job in lane.jobs.iter_mut().take(1) {
+                    job.attempts += 1;
+                    if let Some(followed) = &mut job.followed {
+                        followed.attempt(&*self.parts.tracer, tick);
+                    }
+                }
             }
             self.parts.telemetry.deliverer_attempts.add(1);
             self.in_flight.push(Box::pin(async move {

@@ -288,6 +288,7 @@ impl Deliverer {
             also: Vec::new(),
             is_parked: false,
             posted: (backlog == 0 && is_post).then_some(event.time),
+            followed: self.follow(event),
             delivery,
         };
         if intake.ended.get(job.delivery.id).is_some() {

@@ -11,6 +11,7 @@ use campanile_core::{
 };
 
 use super::backlog::Owed;
+use super::follow::Followed;
 use crate::pieces::Map;
 
 /// A delivery in a worker's hands.
@@ -34,6 +35,8 @@ pub(crate) struct Job {
     pub(crate) posted: Option<Timestamp>,
     /// Attempts made, those before it was parked included.
     pub(crate) attempts: u32,
+    /// Set if a trace follows it.
+    pub(crate) followed: Option<Box<Followed>>,
 }
 
 /// Names a lane. The number is 0, unless lanes are not serial on purpose.
@@ -217,6 +220,7 @@ mod tests {
             is_parked: false,
             posted: None,
             attempts: 0,
+            followed: None,
         })
     }
 

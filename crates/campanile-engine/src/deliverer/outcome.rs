@@ -28,6 +28,7 @@ impl Deliverer {
             Some((job, Step::InFlight { attempt: current })) if current == attempt => job.clone(),
             _ => return,
         };
+        self.tell_attempt(&job, outcome);
         // Drawn only for what may be tried again, which most is not.
         let jitter = match outcome {
             Outcome::Accepted { .. } => 0.0,
@@ -166,10 +167,11 @@ impl Deliverer {
         reason: String,
         hold: Option<HoldReason>,
     ) {
-        let Some(job) = self.lanes.pop(lane) else { return };
+        let Some(mut job) = self.lanes.pop(lane) else { return };
         if job.is_parked {
             return self.absorb(&job);
         }
+        self.tell_parked(&mut job, &reason);
         self.parts.telemetry.deliverer_parked.add(1);
         // Whole seconds, so that deliveries put off together become one event.
         let until = Timestamp::from_millis(until.as_millis().div_ceil(1000).saturating_mul(1000));
@@ -178,7 +180,8 @@ impl Deliverer {
 
     fn end(&mut self, lane: &LaneKey, end: End) {
         let (at, _) = self.now();
-        let Some(job) = self.lanes.pop(lane) else { return };
+        let Some(mut job) = self.lanes.pop(lane) else { return };
+        self.tell_end(&mut job, &end);
         let settled = Settled {
             delivery: job.delivery.id,
             endpoint: job.delivery.endpoint,

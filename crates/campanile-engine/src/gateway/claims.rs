@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use campanile_core::port::{AppendError, Piece, PieceKey};
+use campanile_core::port::{Piece, PieceKey};
 use campanile_core::{
     Address, AddressClaim, Displaced, Event, Holder, RetireReason, Timestamp, UserRef,
 };
@@ -45,13 +45,11 @@ impl Gateway {
         // A renewal that lost its address is left to the log: it is no hurry.
         let holder = if renews { None } else { self.holder(address).await };
         let displaced = holder.and_then(|holder| holder.displaced(&claim));
-        let mut records = vec![self.edge.record(context, address, Event::AddressClaimed(claim))];
-        if let Some(displaced) = displaced {
-            records.push(self.edge.record(context, displaced.user, retirement(displaced)));
-        }
+        let mut events = vec![(address, Event::AddressClaimed(claim))];
+        events.extend(displaced.map(|displaced| (displaced.user, retirement(displaced))));
         // The registration is recorded by now, so it cannot be said that nothing happened.
-        let open = |error: AppendError| Error::Indefinite { reason: error.to_string() };
-        let mut answers = self.edge.events.append(records).await.into_iter();
+        let open = |error: Error| Error::Indefinite { reason: error.to_string() };
+        let mut answers = self.edge.append_all(context, events).await.into_iter();
         answers.try_for_each(|answer| answer.map(drop).map_err(open))
     }
 

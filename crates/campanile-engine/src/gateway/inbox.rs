@@ -189,15 +189,13 @@ impl Gateway {
         events: Vec<(NotificationId, Event)>,
     ) -> Vec<Result<Position, Error>> {
         let checks: Vec<_> = events.iter().map(|(id, _)| self.edge.belongs(whom, *id)).collect();
-        let records = events.into_iter().zip(&checks).filter(|(_, check)| check.is_ok());
-        let records = records.map(|((_, event), _)| self.edge.record(context, whom.user, event));
-        let mut appended = self.edge.events.append(records.collect()).await.into_iter();
+        let sound = events.into_iter().zip(&checks).filter(|(_, check)| check.is_ok());
+        let sound = sound.map(|((_, event), _)| (whom.user, event)).collect();
+        let mut appended = self.edge.append_all(context, sound).await.into_iter();
         let answers = checks.into_iter().map(|check| {
             check?;
-            match appended.next() {
-                Some(answer) => Ok(answer?),
-                None => Err(Error::Bug { reason: "log gave no answer".to_owned() }),
-            }
+            let missing = || Err(Error::Bug { reason: "log gave no answer".to_owned() });
+            appended.next().unwrap_or_else(missing)
         });
         answers.collect()
     }

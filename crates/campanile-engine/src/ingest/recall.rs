@@ -50,13 +50,12 @@ impl Ingest {
         context: &RequestContext,
         campaign: &Arc<str>,
     ) -> Result<Vec<Position>, Error> {
-        let record = |partition| {
+        let event = |partition| {
             let user = UserRef::of_campaign(&context.app, campaign, partition);
-            let event = Event::CampaignRecalled { campaign: campaign.clone() };
-            self.edge.record(context, user, event)
+            (user, Event::CampaignRecalled { campaign: campaign.clone() })
         };
-        let records = self.edge.events.identity().partitions().map(record).collect();
-        let answers = self.append(records).await;
+        let events = self.edge.events.identity().partitions().map(event).collect();
+        let answers = self.append(context, events).await;
         let may_be =
             |answer: &Result<_, Error>| matches!(answer, Ok(_) | Err(Error::Indefinite { .. }));
         let is_somewhere = answers.iter().any(may_be);

@@ -8,7 +8,7 @@ mod replica;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use campanile_core::port::{Entropy, Stream};
+use campanile_core::port::{Entropy, Stream, Untraced};
 use campanile_core::{
     Address, ApnsToken, Environment, FcmTarget, FcmToken, IdentityKey, NotificationId, UserId,
     UserRef,
@@ -109,6 +109,7 @@ impl Clients {
             seal: Arc::new(seal),
             entropy: drawn,
             telemetry,
+            tracer: Arc::new(Untraced),
         };
         let ingest =
             Arc::new(Ingest::new(edge.clone(), BTreeMap::new(), Quotas::default(), planted));

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use campanile_core::Platform;
-use campanile_core::port::{Carried, GroupName, ReadError, StartAt, Stream};
+use campanile_core::port::{Carried, GroupName, ReadError, StartAt, Stream, Untraced};
 use campanile_engine::planted::Planted;
 use campanile_engine::tasks::{self, Shutdown, Task, sleep};
 use campanile_engine::telemetry::Telemetry;
@@ -347,6 +347,7 @@ async fn run_role(
                 clock,
                 entropy,
                 telemetry,
+                tracer: Arc::new(Untraced),
                 config,
                 planted,
             };

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use campanile_core::port::{
     EventLog, GroupName, LogAdmin, NewRecord, Progress, ReadError, ReadLimit, StartAt, Stream,
+    Untraced,
 };
 use campanile_core::{
     AppId, End, Fact, Generation, LogIdentity, Offset, Partition, Platform, Route,
@@ -106,6 +107,7 @@ impl Ground {
             clock: self.clock.clone(),
             entropy: Arc::new(SeededEntropy::new(1)),
             telemetry: self.telemetry.clone(),
+            tracer: Arc::new(Untraced),
             config: deliverer::Config::of(Platform::Apns),
             planted: Planted::default(),
         };

@@ -66,6 +66,8 @@ pub(super) struct Deliver {
 pub(super) struct Observe {
     pub(super) listen: Raw,
     pub(super) stuck_after: Raw,
+    pub(super) traces: Raw,
+    pub(super) trace_one_in: Raw,
 }
 
 /// `[log]`

@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use tonic::transport::Uri;
+
 use super::sources::Setting;
 use super::{ConfigError, LogFormat};
 use crate::role::Role;
@@ -51,6 +53,8 @@ setting_values! {
     SocketAddr, Text, "must be an IP address and port, such as \"127.0.0.1:8640\"",
         |text| text.parse().ok();
     Listen, Text, "must be an IP address and port, such as \"127.0.0.1:9464\", or \"off\"", listen;
+    Collector, Text, "must be http://, a host and a port, such as \"http://127.0.0.1:4317\", or \"off\"",
+        collector;
     Retention, Text, "must be a duration, such as \"30 d\", or \"off\"", retention;
     bool, Truth, "must be true or false", |text| text.parse().ok();
     Partitions, Number, "must be a whole number, 1 to 4096",
@@ -70,6 +74,10 @@ setting_values! {
 /// Where to listen, if anywhere.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Listen(pub(super) Option<SocketAddr>);
+
+/// Who collects traces, if anybody.
+#[derive(Clone, Debug)]
+pub(super) struct Collector(pub(super) Option<Uri>);
 
 /// How long to keep; absent: forever.
 #[derive(Clone, Copy, Debug)]
@@ -116,6 +124,18 @@ fn listen(text: &str) -> Option<Listen> {
         "off" => Some(Listen(None)),
         address => address.parse().ok().map(|address| Listen(Some(address))),
     }
+}
+
+fn collector(text: &str) -> Option<Collector> {
+    if text == "off" {
+        return Some(Collector(None));
+    }
+    let uri: Uri = text.parse().ok()?;
+    let is_bare = uri.path_and_query().is_none_or(|path| path.as_str() == "/");
+    let is_plain = uri.scheme_str() == Some("http") && is_bare;
+    let has_place = uri.host().is_some_and(|host| !host.is_empty()) && uri.port_u16().is_some();
+    let has_secret = uri.authority().is_some_and(|it| it.as_str().contains('@'));
+    (is_plain && has_place && !has_secret).then_some(Collector(Some(uri)))
 }
 
 fn retention(text: &str) -> Option<Retention> {
@@ -179,6 +199,23 @@ pub(crate) fn span(text: &str) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_collector_is_a_place_and_nothing_else() {
+        let place = |text| collector(text).map(|it| it.0.map(|uri| uri.to_string()));
+        assert_eq!(place("off"), Some(None));
+        let local = Some(Some("http://127.0.0.1:4317/".to_owned()));
+        assert_eq!(place("http://127.0.0.1:4317"), local);
+        assert_eq!(place("http://127.0.0.1:4317/"), local);
+        assert!(place("http://[::1]:4317").is_some() && place("http://collector:4317").is_some());
+        let not =
+            ["", "on", "127.0.0.1:4317", "https://a:1", "http://a", "http://:1", "grpc://a:1"];
+        let nor =
+            ["http://a:1/v1/traces", "http://user:word@a:1", "http://a:99999", "http://a b:1"];
+        for bad in not.into_iter().chain(nor) {
+            assert!(place(bad).is_none(), "{bad}");
+        }
+    }
 
     #[test]
     fn sizes_and_spans_need_their_units() {

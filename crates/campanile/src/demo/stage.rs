@@ -122,7 +122,11 @@ fn config(port: u16, directory: &tempfile::TempDir, apps: BTreeMap<AppId, AppCon
             request_timeout: Duration::from_secs(15),
             drain: Duration::from_secs(2),
         },
-        observe: ObserveConfig { listen: None, stuck_after: Duration::from_secs(120) },
+        observe: ObserveConfig {
+            listen: None,
+            stuck_after: Duration::from_secs(120),
+            traces: None,
+        },
         log: LogConfig { level: tracing::Level::WARN, format: LogFormat::Text },
         apps,
     }

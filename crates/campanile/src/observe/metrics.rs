@@ -19,6 +19,8 @@ pub(super) struct Shown {
     /// Of all roles but the delivery workers.
     pub(super) telemetry: Vec<Reading>,
     pub(super) workers: Vec<WorkerReadings>,
+    /// Spans that a collector took, and those that were lost.
+    pub(super) spans: (u64, u64),
     pub(super) now: Tick,
     /// The same by the wall clock.
     pub(super) time: Timestamp,
@@ -35,7 +37,16 @@ pub(super) fn write(shown: &Shown) -> String {
     telemetry(&mut page, shown);
     routes(&mut page, shown);
     pools(&mut page, shown);
+    traces(&mut page, shown);
     page.into_text()
+}
+
+fn traces(page: &mut Page, shown: &Shown) {
+    let (sent, lost) = shown.spans;
+    let name = "campanile_trace_spans_total";
+    page.family(name, Kind::Counter, "Spans that the collector took, and those that were lost.");
+    page.sample(name, &[("result", "sent")], sent);
+    page.sample(name, &[("result", "lost")], lost);
 }
 
 fn process(page: &mut Page, shown: &Shown) {

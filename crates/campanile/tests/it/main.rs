@@ -30,4 +30,5 @@ mod ring;
 mod suppress;
 mod sweeps;
 mod tower;
+mod traces;
 mod trouble;

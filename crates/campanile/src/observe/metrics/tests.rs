@@ -52,6 +52,7 @@ fn shown() -> Shown {
         groups: vec![group],
         telemetry: telemetry.readings(),
         workers: vec![worker],
+        spans: (7, 1),
         now: Tick::from_start(Duration::from_secs(9)),
         time: Timestamp::from_millis(3_500),
     }
@@ -75,6 +76,7 @@ fn numbers_stand_under_their_labels() {
                  credential=\"org.example.shop\"";
     for line in [
         "campanile_ready 1",
+        "campanile_trace_spans_total{result=\"lost\"} 1",
         "campanile_group_lag_events{group=\"deliver:apns\"} 3",
         "campanile_group_lag_seconds{group=\"deliver:apns\"} 2.5",
         "campanile_group_stuck_seconds{group=\"deliver:apns\"} 9",
