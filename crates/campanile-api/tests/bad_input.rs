@@ -193,6 +193,8 @@ async fn endpoints_that_break_the_rules() {
     invalid(client.register_endpoint(register("")).await, "installation_id");
     let request = v1::RegisterEndpointRequest { lease_seconds: Some(-1), ..register("phone") };
     invalid(client.register_endpoint(request).await, "lease_seconds");
+    let request = v1::RegisterEndpointRequest { push_style: 4, ..register("phone") };
+    invalid(client.register_endpoint(request).await, "push_style");
     let app = || APP.to_owned();
     let request =
         v1::RenewEndpointRequest { app: app(), unsid: "made-up".into(), lease_seconds: None };

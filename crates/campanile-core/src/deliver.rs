@@ -1,10 +1,8 @@
 //! Deliveries: an event's way to one endpoint, and whether it still matters.
 
-use std::sync::Arc;
-
 use crate::port::{Push, PushBody, SyncState};
 use crate::{
-    Address, DeliveryId, Endpoint, EndpointId, Item, NotificationId, Offset, Platform, Priority,
+    DeliveryId, Endpoint, EndpointId, Item, NotificationId, Offset, Platform, Priority, PushStyle,
     Reach, Timestamp,
 };
 
@@ -52,7 +50,7 @@ pub enum Suppression {
     Deleted,
     /// A later revision or change says more.
     Superseded,
-    /// The endpoint is retired, or its lease is over.
+    /// The endpoint is retired, its lease is over, or it asks for no pushes any more.
     EndpointGone,
 }
 
@@ -127,10 +125,16 @@ fn sync_is_due(item: &Item, delivery: &Delivery, now: Timestamp) -> Result<(), S
     Ok(())
 }
 
-/// The push that makes `delivery` of `item`, found still due, to `address`.
+/// The push that makes `delivery` of `item`, found still due, to `endpoint`. What an endpoint that
+/// asked for signals gets says nothing of the item but its id.
 #[must_use]
-pub fn compose(item: &Item, delivery: &Delivery, address: Arc<Address>) -> Push {
+pub fn compose(item: &Item, delivery: &Delivery, endpoint: &Endpoint) -> Push {
+    let is_signal = endpoint.style == PushStyle::Signal;
     let (priority, expires_at, body) = match delivery.kind {
+        DeliveryKind::Show { .. } if is_signal => {
+            (item.priority, item.deliver_by, PushBody::Signal)
+        }
+        DeliveryKind::Sync if is_signal => (Priority::Normal, item.expires_at, PushBody::Signal),
         DeliveryKind::Show { .. } => {
             let body = PushBody::Show { content: item.content.clone(), group: item.group.clone() };
             (item.priority, item.deliver_by, body)
@@ -144,7 +148,7 @@ pub fn compose(item: &Item, delivery: &Delivery, address: Arc<Address>) -> Push 
     };
     Push {
         delivery: delivery.id,
-        address,
+        address: endpoint.address.clone(),
         item: item.id,
         sequence: delivery.cause.0,
         priority,

@@ -154,6 +154,31 @@ impl Address {
     }
 }
 
+/// What is pushed to an endpoint, as its app asks for at registration.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PushStyle {
+    /// What there is to show or to tell.
+    #[default]
+    Payload,
+    /// Silently, that something changed and nothing else: the app fetches it itself. No platform
+    /// gets to see what a user is told.
+    Signal,
+    /// Nothing: the app fetches when it wants to.
+    None,
+}
+
+impl PushStyle {
+    /// The word for timelines, command line and logs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Payload => "payload",
+            Self::Signal => "signal",
+            Self::None => "none",
+        }
+    }
+}
+
 /// A live endpoint, as the fold knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
@@ -161,7 +186,10 @@ pub struct Endpoint {
     pub registration: RegistrationId,
     /// The current address.
     pub address: Arc<Address>,
-    /// The first registration of this unbroken life: posts before it are not for this endpoint.
+    /// What is pushed there.
+    pub style: PushStyle,
+    /// The first registration of this unbroken life: posts before it are not for this endpoint. A
+    /// life without pushes is one of its own.
     pub since: Offset,
     /// When the current registration was recorded.
     pub registered_at: Timestamp,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     Address, AddressClaim, AgendaEntry, AppId, EndpointId, NotificationId, Offset, Parked,
-    Position, Posted, RegistrationId, RetireReason, SweepStep, Timestamp, UserRef,
+    Position, Posted, PushStyle, RegistrationId, RetireReason, SweepStep, Timestamp, UserRef,
 };
 
 /// What a user did with a notification. Its meaning is the app's; anything but
@@ -49,6 +49,8 @@ pub enum Event {
         registration: RegistrationId,
         /// Where.
         address: Arc<Address>,
+        /// What is to be pushed there.
+        style: PushStyle,
         /// When the lease ends.
         lease_until: Timestamp,
     },

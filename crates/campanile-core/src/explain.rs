@@ -105,6 +105,8 @@ pub enum WhyNot {
     Conflicted,
     /// It had nothing to hear that it did not know.
     NothingNew,
+    /// It asked for no pushes.
+    NoPush,
 }
 
 /// A delivery that was called for, and how it stands.

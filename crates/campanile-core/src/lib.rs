@@ -37,7 +37,9 @@ mod trace;
 pub use agenda::{AgendaChange, AgendaEntry, Due, Parked, ParkedDelivery};
 pub use content::{Content, Limits, Posted, Priority, RequestStamp, Visual};
 pub use deliver::{Delivery, DeliveryKind, Suppression, compose, still_due};
-pub use endpoint::{Address, ApnsToken, Endpoint, FcmTarget, FcmToken, RetireReason, Tombstone};
+pub use endpoint::{
+    Address, ApnsToken, Endpoint, FcmTarget, FcmToken, PushStyle, RetireReason, Tombstone,
+};
 pub use event::{Event, Fact, Recorded, StateChange, UserAction};
 pub use explain::{
     Account, Convergence, Explanation, Goal, OutcomeCounts, PlannedDelivery, Standing, Step, What,

@@ -2,7 +2,7 @@
 
 use crate::{
     AgendaEntry, Delivery, DeliveryId, DeliveryKind, Due, Endpoint, EndpointId, Event, Item,
-    Offset, ParkedDelivery, Posted, Reach, Recorded, State,
+    Offset, ParkedDelivery, Posted, PushStyle, Reach, Recorded, State,
 };
 
 /// The deliveries that `record` calls for. `state` is what the event touches, after the event or at
@@ -16,7 +16,7 @@ use crate::{
 /// - A parked delivery that came due is for its endpoint.
 ///
 /// An endpoint retired before, registered later, of another user or app is never named: it is not
-/// in the reach, or its life began later.
+/// in the reach, or its life began later. Neither is one that asked for no pushes.
 #[must_use]
 pub fn plan(state: &State, record: &Recorded) -> Vec<Delivery> {
     let at = record.position.offset;
@@ -47,7 +47,9 @@ fn show(state: &State, record: &Recorded, posted: &Posted) -> Vec<Delivery> {
     }
     let revision = item.and_then(|item| item.revision_posted_at(at)).unwrap_or_default();
     let wanted = |(_, endpoint): &(&EndpointId, &Endpoint)| {
-        endpoint.since < at && posted.platforms.contains(endpoint.address.platform())
+        endpoint.since < at
+            && endpoint.style != PushStyle::None
+            && posted.platforms.contains(endpoint.address.platform())
     };
     let show = |(id, endpoint): (&EndpointId, &Endpoint)| Delivery {
         id: DeliveryId::new(posted.id, at, *id),
@@ -73,6 +75,7 @@ fn tell_others(state: &State, at: Offset, origin: Option<EndpointId>) -> Vec<Del
         |id: &EndpointId| item.last_change_not_from(*id).is_some_and(|changed| changed >= at);
     let may_show = |(id, endpoint): &(&EndpointId, &Endpoint)| {
         endpoint.since < shown
+            && endpoint.style != PushStyle::None
             && Some(**id) != origin
             && has_news(id)
             && item.shown_on.contains(endpoint.address.platform())

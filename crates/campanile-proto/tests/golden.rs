@@ -115,17 +115,25 @@ fn events_about_endpoints() {
         endpoint,
         registration,
         address: address(),
+        style: PushStyle::Payload,
         lease_until: LATER,
     };
     check_event("endpoint_registered", registered);
+    for style in [PushStyle::Signal, PushStyle::None] {
+        let (address, lease_until) = (address(), LATER);
+        let registered =
+            Event::EndpointRegistered { endpoint, registration, address, style, lease_until };
+        check_event(&format!("endpoint_registered_{}", style.name()), registered);
+    }
     for (name, target) in [
         ("endpoint_registered_fcm_token", FcmTarget::Token as fn(FcmToken) -> FcmTarget),
         ("endpoint_registered_fcm_fid", FcmTarget::Installation),
     ] {
         let target = target(FcmToken::new("fid-1_2:APA91b").unwrap());
         let address = Arc::new(Address::Fcm { target, project: "bells-0815".into() });
+        let (style, lease_until) = (PushStyle::Payload, LATER);
         let registered =
-            Event::EndpointRegistered { endpoint, registration, address, lease_until: LATER };
+            Event::EndpointRegistered { endpoint, registration, address, style, lease_until };
         check_event(name, registered);
     }
     let renewed = Event::EndpointRenewed { endpoint, registration, lease_until: LATER };
@@ -240,10 +248,12 @@ fn pieces() {
     let endpoint = Endpoint {
         registration: REGISTRATION,
         address: address(),
+        style: PushStyle::Payload,
         since: Offset(7),
         registered_at: Timestamp::from_millis(1_780_000_000_000),
         lease_until: LATER,
     };
+    let signalled = Endpoint { style: PushStyle::Signal, ..endpoint.clone() };
     let tombstone = Tombstone {
         registration: REGISTRATION,
         at: Offset(9),
@@ -255,12 +265,18 @@ fn pieces() {
         endpoints: BTreeMap::from([(ENDPOINT, endpoint)]),
         tombstones: BTreeMap::from([(EndpointId::from_bytes([0x99; 16]), tombstone)]),
     };
+    let signalled = Reach {
+        as_of: Offset(10),
+        endpoints: BTreeMap::from([(ENDPOINT, signalled)]),
+        tombstones: BTreeMap::new(),
+    };
     let request =
         RequestRecord { at: Offset(11), fingerprint: FINGERPRINT, item: ITEM, until: LATER };
     let shortened =
         Item { earlier_end: Some(LATER.after(std::time::Duration::from_secs(86_400))), ..item() };
     let pieces = [
         ("reach", Piece::Reach(Arc::new(reach))),
+        ("reach_signalled", Piece::Reach(Arc::new(signalled))),
         ("item", Piece::Item(Arc::new(item()))),
         ("item_shortened", Piece::Item(Arc::new(shortened))),
         ("request", Piece::Request(request)),

@@ -19,6 +19,14 @@ pub(crate) struct Shown<'a> {
     group: Option<&'a str>,
 }
 
+/// What a signal tells the app: that it has something to fetch.
+#[derive(Serialize)]
+pub(crate) struct Signalled {
+    id: String,
+    seq: u64,
+    fetch: bool,
+}
+
 /// What a state tells the app.
 #[derive(Serialize)]
 pub(crate) struct Synced {
@@ -56,6 +64,11 @@ pub(crate) fn synced(sequence: u64, state: &SyncState) -> Synced {
     let item =
         SyncedItem { id: state.id.to_string(), read: state.read, action, clear: state.clear };
     Synced { seq: sequence, items: [item] }
+}
+
+/// Tells that an item changed, and nothing else of it.
+pub(crate) fn signalled(item: NotificationId, sequence: u64) -> Signalled {
+    Signalled { id: item.to_string(), seq: sequence, fetch: true }
 }
 
 /// Why a push cannot be put into a platform's words. All are permanent.

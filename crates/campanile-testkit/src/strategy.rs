@@ -8,8 +8,8 @@ use bytes::Bytes;
 use campanile_core::{
     AddressClaim, AgendaEntry, Content, DeliveryId, DeliveryKind, Displaced, Due, Event, Fact,
     Fingerprint, Generation, Offset, Parked, ParkedDelivery, Partition, Platform, PlatformMask,
-    Position, Posted, Priority, Recorded, RequestStamp, RetireReason, StateChange, Sweep,
-    SweepStep, Timestamp, UserAction, UserRef,
+    Position, Posted, Priority, PushStyle, Recorded, RequestStamp, RetireReason, StateChange,
+    Sweep, SweepStep, Timestamp, UserAction, UserRef,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -182,17 +182,21 @@ pub fn changes(whose: UserRef) -> impl Strategy<Value = Event> {
 }
 
 fn registrations(whose: UserRef) -> impl Strategy<Value = Event> {
-    (devices(), 0..3_u8, spans(), any::<bool>()).prop_map(
-        move |(device, number, lease_until, renews)| {
+    (devices(), 0..3_u8, styles(), spans(), any::<bool>()).prop_map(
+        move |(device, number, style, lease_until, renews)| {
             let endpoint = device.endpoint(whose);
             let registration = device.registration(whose, number);
             if renews {
                 return Event::EndpointRenewed { endpoint, registration, lease_until };
             }
             let address = device.address(whose, number);
-            Event::EndpointRegistered { endpoint, registration, address, lease_until }
+            Event::EndpointRegistered { endpoint, registration, address, style, lease_until }
         },
     )
+}
+
+fn styles() -> impl Strategy<Value = PushStyle> {
+    select(vec![PushStyle::Payload, PushStyle::Payload, PushStyle::Signal, PushStyle::None])
 }
 
 fn retirements(whose: UserRef) -> impl Strategy<Value = Event> {
@@ -252,9 +256,9 @@ fn relative_to(now: Timestamp, event: Event) -> Event {
                 (from_now(posted.expires_at), from_now(posted.deliver_by));
             Event::NotificationPosted(Posted { expires_at, deliver_by, ..posted })
         }
-        Event::EndpointRegistered { endpoint, registration, address, lease_until } => {
+        Event::EndpointRegistered { endpoint, registration, address, style, lease_until } => {
             let lease_until = from_now(lease_until);
-            Event::EndpointRegistered { endpoint, registration, address, lease_until }
+            Event::EndpointRegistered { endpoint, registration, address, style, lease_until }
         }
         Event::EndpointRenewed { endpoint, registration, lease_until } => {
             let lease_until = from_now(lease_until);

@@ -111,6 +111,7 @@ fn register(wire: v1::RegisterEndpointRequest) -> Result<Register, Violation> {
         user: convert::user_id("user_id", &wire.user_id)?,
         installation: wire.installation_id,
         address: convert::address(wire.address)?,
+        style: convert::push_style(wire.push_style)?,
         lease: wire.lease_seconds.map(convert::lease).transpose()?,
     })
 }
@@ -134,6 +135,7 @@ fn endpoint((id, endpoint): (&EndpointId, &Endpoint)) -> v1::Endpoint {
         address: Some(convert::address_to_wire(&endpoint.address)),
         registered_at: Some(words::instant(endpoint.registered_at)),
         lease_until: Some(words::instant(endpoint.lease_until)),
+        push_style: convert::style_to_wire(endpoint.style).into(),
     }
 }
 

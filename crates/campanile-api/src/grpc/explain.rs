@@ -126,6 +126,7 @@ fn not_planned(why: WhyNot) -> v1::NotPlanned {
         WhyNot::Repeated => Wire::RepeatedRequest,
         WhyNot::Conflicted => Wire::ConflictingRequest,
         WhyNot::NothingNew => Wire::NothingNew,
+        WhyNot::NoPush => Wire::NoPush,
     };
     let reason: Option<RetireReason> = match why {
         WhyNot::Retired(reason) => reason,

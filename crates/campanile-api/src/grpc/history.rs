@@ -165,8 +165,10 @@ fn summary(event: &Event) -> String {
             Some(next) => format!("the sweep of {} goes on from {next}", step.sweep.event),
             None => format!("the sweep of {} is carried out", step.sweep.event),
         },
-        Event::EndpointRegistered { endpoint, lease_until, .. }
-        | Event::EndpointRenewed { endpoint, lease_until, .. } => {
+        Event::EndpointRegistered { endpoint, lease_until, style, .. } => {
+            format!("{endpoint} until {lease_until}, push style {}", style.name())
+        }
+        Event::EndpointRenewed { endpoint, lease_until, .. } => {
             format!("{endpoint} until {lease_until}")
         }
         Event::EndpointRetired { endpoint, reason, .. } => {

@@ -198,6 +198,6 @@ pub(crate) fn register(installation: &str) -> v1::RegisterEndpointRequest {
         user_id: USER.into(),
         installation_id: installation.into(),
         address: apns(&token(installation)),
-        lease_seconds: None,
+        ..v1::RegisterEndpointRequest::default()
     }
 }

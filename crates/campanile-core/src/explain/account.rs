@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::{Convergence, Explanation, PlannedDelivery, Standing, Step, What, WhyNot};
 use crate::{
     AgendaEntry, Changes, Delivery, DeliveryId, Due, End, EndpointId, Event, Item, NotificationId,
-    Offset, Parked, ParkedDelivery, PlatformMask, PostVerdict, Reach, Receipt, Recorded, Settled,
-    State, Timestamp, plan, still_due,
+    Offset, Parked, ParkedDelivery, PlatformMask, PostVerdict, PushStyle, Reach, Receipt, Recorded,
+    Settled, State, Timestamp, plan, still_due,
 };
 
 /// What the log says about an item, as far as it is read.
@@ -177,6 +177,7 @@ impl Post {
         }
         match self.reach.endpoints.get(&id) {
             Some(found) if found.since >= self.at => WhyNot::RegisteredLater,
+            Some(found) if found.style == PushStyle::None => WhyNot::NoPush,
             Some(found) if !self.platforms.contains(found.address.platform()) => {
                 WhyNot::OtherPlatform
             }
@@ -219,6 +220,7 @@ fn left_out_of_change<'a>(
         let platform = endpoint.address.platform();
         let why = match shown {
             _ if Some(*id) == origin => WhyNot::Origin,
+            _ if endpoint.style == PushStyle::None => WhyNot::NoPush,
             None => WhyNot::NeverShown,
             Some(shown) if endpoint.since >= shown => WhyNot::RegisteredLater,
             Some(_) if item.is_some_and(|item| !item.shown_on.contains(platform)) => {

@@ -59,12 +59,17 @@ impl Convergence {
 
     fn clear(item: &Item, reach: &Reach, planned: &[PlannedDelivery]) -> Self {
         let mut found = Self::new(Goal::Clear);
+        // What was shown to an earlier life of an endpoint is not taken back from this one.
+        let lives = |it: &PlannedDelivery| {
+            let found = reach.endpoints.get(&it.delivery.endpoint);
+            found.is_some_and(|found| found.since < it.delivery.cause)
+        };
         let shows = |it: &&PlannedDelivery| {
-            it.delivery.kind != DeliveryKind::Sync && is_accepted(&it.standing)
+            it.delivery.kind != DeliveryKind::Sync && is_accepted(&it.standing) && lives(it)
         };
         let showing: BTreeSet<EndpointId> =
             planned.iter().filter(shows).map(|it| it.delivery.endpoint).collect();
-        for id in showing.into_iter().filter(|id| reach.endpoints.contains_key(id)) {
+        for id in showing {
             let Some(news) = item.last_change_not_from(id) else {
                 found.reach();
                 continue;

@@ -34,6 +34,9 @@ pub enum PushBody {
     },
     /// The state of an item, silently.
     Sync(SyncState),
+    /// Silently, that something changed: nothing of what it is may be in the push but the item's
+    /// id, so that neither the platform nor who watches it learns what a user is told.
+    Signal,
 }
 
 /// One push, ready to be put into a platform's words.

@@ -1,10 +1,9 @@
 //! A user's reach: the endpoints, and what is remembered of retired ones.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use crate::{
-    Address, AgendaChange, AgendaEntry, Due, Endpoint, EndpointId, Event, Limits, Offset,
+    AgendaChange, AgendaEntry, Due, Endpoint, EndpointId, Event, Limits, Offset, PushStyle,
     RegistrationId, RetireReason, Timestamp, Tombstone,
 };
 
@@ -32,9 +31,13 @@ impl Reach {
             return None;
         }
         let changes = match event {
-            Event::EndpointRegistered { endpoint, registration, address, lease_until } => {
+            Event::EndpointRegistered { endpoint, registration, address, style, lease_until } => {
                 let lease_until = (*lease_until).min(time.after(Limits::LONGEST_LEASE));
-                self.register(at, time, *endpoint, *registration, address, lease_until)
+                let (registration, address, style) = (*registration, address.clone(), *style);
+                let (since, registered_at) = (at, time);
+                let now =
+                    Endpoint { registration, address, style, since, registered_at, lease_until };
+                self.register(*endpoint, now)
             }
             Event::EndpointRenewed { endpoint, registration, lease_until } => {
                 let lease_until = (*lease_until).min(time.after(Limits::LONGEST_LEASE));
@@ -54,29 +57,23 @@ impl Reach {
         changes
     }
 
-    fn register(
-        &mut self,
-        at: Offset,
-        time: Timestamp,
-        endpoint: EndpointId,
-        registration: RegistrationId,
-        address: &Arc<Address>,
-        lease_until: Timestamp,
-    ) -> Option<Vec<AgendaChange>> {
-        let before = self.endpoints.get(&endpoint);
+    /// A registration of an endpoint that is there goes on with its life, unless it begins or ends
+    /// to be pushed to: what was posted without pushes is not pushed afterwards.
+    fn register(&mut self, id: EndpointId, mut now: Endpoint) -> Option<Vec<AgendaChange>> {
+        let before = self.endpoints.get(&id);
         if before.is_none() && self.endpoints.len() >= Limits::ENDPOINTS_PER_USER {
             return None;
         }
-        let since = before.map_or(at, |before| before.since);
-        let mut agenda: Vec<_> = before
-            .map(|before| lapse_entry(endpoint, before, AgendaChange::Remove))
-            .into_iter()
-            .collect();
-        let address = address.clone();
-        let now = Endpoint { registration, address, since, registered_at: time, lease_until };
-        agenda.push(lapse_entry(endpoint, &now, AgendaChange::Add));
-        self.endpoints.insert(endpoint, now);
-        self.tombstones.remove(&endpoint);
+        let mut agenda = Vec::new();
+        if let Some(before) = before {
+            agenda.push(lapse_entry(id, before, AgendaChange::Remove));
+            if (before.style == PushStyle::None) == (now.style == PushStyle::None) {
+                now.since = before.since;
+            }
+        }
+        agenda.push(lapse_entry(id, &now, AgendaChange::Add));
+        self.endpoints.insert(id, now);
+        self.tombstones.remove(&id);
         Some(agenda)
     }
 

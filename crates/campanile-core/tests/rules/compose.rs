@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use campanile_core::port::{PushBody, SyncState};
-use campanile_core::{Offset, Priority, UserAction, compose, plan, still_due};
+use campanile_core::{Offset, Priority, PushStyle, UserAction, compose, plan, still_due};
 use campanile_testkit::scenario::{
     Step, activated, deleted, dismissed, given, posted, read, recalled, registered, unread,
 };
@@ -20,7 +20,7 @@ fn push_of(steps: impl IntoIterator<Item = Step>) -> campanile_core::port::Push 
     let planned = plan(&world.state(user(1), &last.fact.event), last);
     let [delivery] = planned.as_slice() else { panic!("planned {planned:?}") };
     let endpoint = still_due(&reach, Some(&item), delivery, scenario.now()).unwrap();
-    let push = compose(&item, delivery, endpoint.address.clone());
+    let push = compose(&item, delivery, endpoint);
     assert_eq!((push.delivery, push.item), (delivery.id, item.id));
     assert_eq!(push.address, phone(1).address(user(1), 1));
     push
@@ -33,6 +33,15 @@ fn a_revision_is_shown_with_its_content() {
     assert_eq!(content.visual.as_ref().map(|it| it.title.as_str()), Some("hello"));
     assert_eq!(group, None);
     assert_eq!((push.priority, push.sequence), (Priority::High, Offset(2).0));
+}
+
+#[test]
+fn a_signal_has_no_content_and_goes_as_far_as_one_with_content() {
+    let signalled = || registered(phone(1)).asking_for(PushStyle::Signal);
+    let push = push_of([signalled(), posted("a").saying("hello")]);
+    assert_eq!((push.body, push.priority, push.sequence), (PushBody::Signal, Priority::High, 2));
+    let push = push_of([signalled(), posted("a"), dismissed("a")]);
+    assert_eq!((push.body, push.priority, push.sequence), (PushBody::Signal, Priority::Normal, 3));
 }
 
 #[test]
@@ -56,7 +65,7 @@ fn what_is_handled_or_over_is_cleared_from_the_screen() {
         let all = [registered(phone(1)), posted("a")].into_iter().chain(steps.iter().cloned());
         match push_of(all).body {
             PushBody::Sync(state) => state,
-            PushBody::Show { .. } => panic!("shown"),
+            other => panic!("{other:?}"),
         }
     };
     let id = item(user(1), "a");

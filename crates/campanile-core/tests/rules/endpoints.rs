@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use campanile_core::{AgendaEntry, Due, Limits, Offset, RetireReason};
-use campanile_testkit::scenario::{given, lapsed, posted, registered, renewed, retired};
+use campanile_core::{AgendaEntry, Due, Limits, Offset, PushStyle, RetireReason};
+use campanile_testkit::scenario::{dismissed, given, lapsed, posted, registered, renewed, retired};
 use campanile_testkit::vocabulary::{START, laptop, phone, user};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -165,4 +165,21 @@ fn the_latest_retired_endpoints_are_remembered() {
         assert!(!reach.tombstones.contains_key(&phone(0).endpoint(user(1))), "not the oldest");
         assert!(reach.tombstones.contains_key(&laptop(1).endpoint(user(1))));
     });
+}
+
+#[test]
+fn who_asks_for_no_pushes_begins_a_life_and_so_does_who_asks_for_them_again() {
+    let asking = |style| registered(phone(1)).asking_for(style);
+    let lives = |steps: &[PushStyle]| {
+        let scenario = given(steps.iter().map(|style| asking(*style)));
+        let reach = campanile_testkit::world::World::of(scenario.log()).reach(user(1));
+        reach.endpoints[&phone(1).endpoint(user(1))].since.0
+    };
+    use PushStyle::{None, Payload, Signal};
+    assert_eq!(lives(&[Payload, Signal, Payload]), 1, "it is pushed to all along");
+    assert_eq!(lives(&[Payload, None]), 2);
+    assert_eq!(lives(&[Payload, None, None]), 2);
+    assert_eq!(lives(&[Payload, None, Signal]), 3);
+    given([asking(None)]).when(posted("a")).then_plans_nothing();
+    given([asking(None), posted("a"), asking(Payload)]).when(dismissed("a")).then_plans_nothing();
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use campanile_core::{
     Account, AgendaEntry, Convergence, DeliveryId, DeliveryKind, Due, End, Event, Explanation,
-    Goal, HoldReason, Offset, OutcomeCounts, Parked, ParkedDelivery, Platform, Receipt,
+    Goal, HoldReason, Offset, OutcomeCounts, Parked, ParkedDelivery, Platform, PushStyle, Receipt,
     RequestStamp, RetireReason, Settled, Standing, Suppression, What, WhyNot,
 };
 use campanile_testkit::scenario::{
@@ -110,6 +110,21 @@ fn another_platform_is_named() {
     let found = explained([registered(phone(1)), posted("a").only_for(&[Platform::Fcm])], []);
     assert_eq!(why_not(&found, 2, phone(1)), [WhyNot::OtherPlatform]);
     assert_eq!(found.counts().len(), 0);
+}
+
+#[test]
+fn who_asked_for_no_pushes_is_told_apart_and_nobody_waits_for_it() {
+    let none = || registered(laptop(1)).asking_for(PushStyle::None);
+    let steps = [registered(phone(1)), none(), posted("a"), dismissed("a")];
+    let found = explained(steps, []);
+    assert_eq!(why_not(&found, 3, laptop(1)), [WhyNot::NoPush]);
+    assert_eq!(why_not(&found, 4, laptop(1)), [WhyNot::NoPush]);
+    assert_eq!(counts(&found).planned, 2, "the phone's");
+
+    let accepted = receipt(2, laptop(1), SHOW, accepted());
+    let steps = [registered(laptop(1)), posted("a"), none(), dismissed("a")];
+    let cleared = explained(steps, [accepted]).convergence.unwrap();
+    assert_eq!(cleared.total, 0, "what it shows is no more our business: {cleared:?}");
 }
 
 #[test]

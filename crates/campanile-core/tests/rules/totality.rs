@@ -28,8 +28,8 @@ fn at_extremes(event: Event, number: u64) -> Event {
         Event::StateChanged(change) => {
             Event::StateChanged(StateChange { revision: Some(revision), ..change })
         }
-        Event::EndpointRegistered { endpoint, registration, address, .. } => {
-            Event::EndpointRegistered { endpoint, registration, address, lease_until: time }
+        Event::EndpointRegistered { endpoint, registration, address, style, .. } => {
+            Event::EndpointRegistered { endpoint, registration, address, style, lease_until: time }
         }
         Event::EndpointRenewed { endpoint, registration, .. } => {
             Event::EndpointRenewed { endpoint, registration, lease_until: time }

@@ -152,7 +152,7 @@ impl Deliverer {
                 self.lanes.wait(lane, tick);
                 continue;
             }
-            let mut push = compose(item, &job.delivery, endpoint.address.clone());
+            let mut push = compose(item, &job.delivery, endpoint);
             if self.parts.planted.has(Bug::RevisionOvertakesClear)
                 && let PushBody::Sync(sync) = &mut push.body
             {

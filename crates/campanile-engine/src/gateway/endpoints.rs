@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use campanile_core::port::{Piece, PieceKey};
 use campanile_core::{
-    Address, Displaced, EndpointId, Event, Limits, Reach, RegistrationId, RetireReason, Timestamp,
-    UserId,
+    Address, Displaced, EndpointId, Event, Limits, PushStyle, Reach, RegistrationId, RetireReason,
+    Timestamp, UserId,
 };
 
 use super::Gateway;
@@ -23,6 +23,8 @@ pub struct Register {
     pub installation: String,
     /// Where it can be reached.
     pub address: Address,
+    /// What is to be pushed there.
+    pub style: PushStyle,
     /// For how long; [`Limits::LONGEST_LEASE`] if absent.
     pub lease: Option<Duration>,
 }
@@ -78,7 +80,9 @@ impl Gateway {
         let lease_until = self.lease_until(request.lease)?;
         let address = Arc::new(request.address);
         let claimed = address.clone();
-        let event = Event::EndpointRegistered { endpoint, registration, address, lease_until };
+        let style = request.style;
+        let event =
+            Event::EndpointRegistered { endpoint, registration, address, style, lease_until };
         self.edge.append(context, user, event).await?;
         // Afterwards, so that whoever loses the address to a later claim is there to be retired.
         let by = Displaced { user, endpoint, registration };

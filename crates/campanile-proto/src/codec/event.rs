@@ -9,7 +9,7 @@ use prost::Message;
 use super::field::{Id128, app, invalid, mask, need, one_of, shared, text, time};
 use super::vocabulary::{
     address, agenda, agenda_to_wire, content, delivery, delivery_to_wire, registration,
-    registration_to_wire, sweep_to_wire,
+    registration_to_wire, style, style_to_wire, sweep_to_wire,
 };
 use super::{DecodeError, SCHEMA_MAJOR, SCHEMA_MINOR, open};
 use crate::convert;
@@ -22,12 +22,13 @@ const BODY: u32 = 15;
 #[must_use]
 pub fn encode_fact(fact: &Fact) -> Bytes {
     match &fact.event {
-        Event::EndpointRegistered { endpoint, registration, address, lease_until } => {
+        Event::EndpointRegistered { endpoint, registration, address, style, lease_until } => {
             let body = v1::EndpointRegisteredBody {
                 endpoint: Some(endpoint.wire()),
                 registration: Some(registration.wire()),
                 address: Some(convert::address_to_wire(address)),
                 lease_until_ms: lease_until.as_millis(),
+                push_style: style_to_wire(*style),
             };
             seal(fact, EventType::EndpointRegistered, &body)
         }
@@ -232,6 +233,7 @@ fn registered(body: v1::EndpointRegisteredBody) -> Result<Event, DecodeError> {
         endpoint: Id128::need("endpoint", body.endpoint)?,
         registration: Id128::need("registration", body.registration)?,
         address: address(body.address)?,
+        style: style(body.push_style)?,
         lease_until: time(body.lease_until_ms),
     })
 }

@@ -12,7 +12,8 @@ use prost::Message;
 
 use super::field::{Id128, mask, need, one_of, shared, text, time};
 use super::vocabulary::{
-    address, agenda, agenda_to_wire, content, registration, registration_to_wire,
+    address, agenda, agenda_to_wire, content, registration, registration_to_wire, style,
+    style_to_wire,
 };
 use super::{DecodeError, SCHEMA_MAJOR, SCHEMA_MINOR, open};
 use crate::convert;
@@ -96,6 +97,7 @@ fn reach_to_wire(reach: &Reach) -> v1::Reach {
         since: endpoint.since.0,
         registered_at_ms: endpoint.registered_at.as_millis(),
         lease_until_ms: endpoint.lease_until.as_millis(),
+        push_style: style_to_wire(endpoint.style),
     };
     let tombstone = |(id, tombstone): (&EndpointId, &Tombstone)| v1::Tombstone {
         id: Some(id.wire()),
@@ -116,6 +118,7 @@ fn reach(wire: v1::Reach) -> Result<Reach, DecodeError> {
         let endpoint = Endpoint {
             registration: Id128::need("endpoint.registration", wire.registration)?,
             address: address(wire.address)?,
+            style: style(wire.push_style)?,
             since: Offset(wire.since),
             registered_at: time(wire.registered_at_ms),
             lease_until: time(wire.lease_until_ms),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use campanile_core::{
     Address, AgendaEntry, ApnsToken, Content, DeliveryKind, Displaced, Due, FcmTarget, FcmToken,
-    NotificationId, Offset, ParkedDelivery, Sweep, Visual,
+    NotificationId, Offset, ParkedDelivery, PushStyle, Sweep, Visual,
 };
 
 use super::DecodeError;
@@ -34,6 +34,21 @@ fn fcm_address(fcm: v1::FcmAddress) -> Result<Address, DecodeError> {
         v1::fcm_address::Target::Fid(fid) => FcmTarget::Installation(known(&fid)?),
     };
     Ok(Address::Fcm { target, project: fcm.project.into() })
+}
+
+/// Payload is not written, so that a registration from before there were styles reads the same.
+pub(super) fn style_to_wire(style: PushStyle) -> i32 {
+    match style {
+        PushStyle::Payload => v1::PushStyle::Unspecified.into(),
+        PushStyle::Signal | PushStyle::None => convert::style_to_wire(style).into(),
+    }
+}
+
+pub(super) fn style(number: i32) -> Result<PushStyle, DecodeError> {
+    if number == i32::from(v1::PushStyle::Unspecified) {
+        return Ok(PushStyle::Payload);
+    }
+    one_of("push_style", number, convert::style_from_wire)
 }
 
 pub(super) fn content(wire: Option<v1::Content>) -> Arc<Content> {

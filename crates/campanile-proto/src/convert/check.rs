@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use campanile_core::{
     Address, ApnsToken, AppId, Content, EndpointId, FcmTarget, FcmToken, Limits, NotificationId,
-    PlatformMask, Priority, Timestamp, UserId, Visual,
+    PlatformMask, Priority, PushStyle, Timestamp, UserId, Visual,
 };
 
 use super::words;
@@ -163,6 +163,16 @@ pub fn priority(wire: i32) -> Result<Priority, Violation> {
     v1::Priority::try_from(wire)
         .map(|known| words::priority_from_wire(known).unwrap_or_default())
         .map_err(|_| Violation::new("priority", "is not a known priority"))
+}
+
+/// What is pushed to an endpoint; not said means payload.
+///
+/// # Errors
+/// [`Violation`] for a number that is no style.
+pub fn push_style(wire: i32) -> Result<PushStyle, Violation> {
+    v1::PushStyle::try_from(wire)
+        .map(|known| words::style_from_wire(known).unwrap_or_default())
+        .map_err(|_| Violation::new("push_style", "is not a known style"))
 }
 
 /// A span of a notification's life from the wire's seconds.

@@ -4,8 +4,8 @@
 //! `None`, and the caller decides whether that is a default or an error.
 
 use campanile_core::{
-    Ended, Environment, HoldReason, Platform, PostVerdict, Priority, RetireReason, Suppression,
-    UserAction,
+    Ended, Environment, HoldReason, Platform, PostVerdict, Priority, PushStyle, RetireReason,
+    Suppression, UserAction,
 };
 
 use crate::v1;
@@ -37,6 +37,7 @@ words!(Priority, priority_to_wire, priority_from_wire, Low, Normal, High);
 words!(UserAction, action_to_wire, action_from_wire, None, Activated, Dismissed, Snoozed);
 words!(Ended, ended_to_wire, ended_from_wire, Expired, Deleted, Recalled);
 words!(PostVerdict, verdict_to_wire, verdict_from_wire, Accepted, Repeated, Conflicted);
+words!(PushStyle, style_to_wire, style_from_wire, Payload, Signal, None);
 words!(RetireReason, retire_to_wire, retire_from_wire, Unregistered, AddressGone, Lapsed, Moved);
 words!(
     Suppression,

@@ -70,11 +70,12 @@ fn sweep() -> impl Strategy<Value = Sweep> {
 
 fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
-        (endpoint_id(), registration_id(), address(), time()).prop_map(
-            |(endpoint, registration, address, lease_until)| Event::EndpointRegistered {
+        (endpoint_id(), registration_id(), address(), style(), time()).prop_map(
+            |(endpoint, registration, address, style, lease_until)| Event::EndpointRegistered {
                 endpoint,
                 registration,
                 address,
+                style,
                 lease_until
             }
         ),
@@ -209,11 +210,16 @@ fn settled() -> impl Strategy<Value = Settled> {
     )
 }
 
+fn style() -> impl Strategy<Value = PushStyle> {
+    prop_oneof![Just(PushStyle::Payload), Just(PushStyle::Signal), Just(PushStyle::None)]
+}
+
 fn reach() -> impl Strategy<Value = Reach> {
-    let endpoint = (registration_id(), address(), offset(), time(), time()).prop_map(
-        |(registration, address, since, registered_at, lease_until)| Endpoint {
+    let endpoint = (registration_id(), address(), style(), offset(), time(), time()).prop_map(
+        |(registration, address, style, since, registered_at, lease_until)| Endpoint {
             registration,
             address,
+            style,
             since,
             registered_at,
             lease_until,

@@ -12,7 +12,7 @@ use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version, header};
 use serde::Serialize;
 
-use crate::told::{Shown, Synced, Unsayable, shown, synced};
+use crate::told::{Shown, Synced, Unsayable, shown, signalled, synced};
 
 /// The longest payload Apple takes, in bytes; without VoIP, which is not sent.
 pub const PAYLOAD_LIMIT: usize = 4096;
@@ -120,6 +120,10 @@ fn payload(push: &Push) -> Result<(bool, Bytes), Unsayable> {
             (content.visual.is_none(), serde_json::to_vec(&payload))
         }
         PushBody::Sync(state) => (true, serde_json::to_vec(&sync(push.sequence, state))),
+        PushBody::Signal => {
+            let campanile = signalled(push.item, push.sequence);
+            (true, serde_json::to_vec(&Payload { aps: SILENT, campanile }))
+        }
     };
     let json = json.map_err(|error| Unsayable::Malformed(error.to_string()))?;
     check(json.len())?;

@@ -9,7 +9,7 @@ use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version, header};
 use serde::Serialize;
 
-use crate::told::{Unsayable, shown, synced};
+use crate::told::{Unsayable, shown, signalled, synced};
 
 /// The largest payload Google takes, in bytes of the keys and values of data and notification. How
 /// Google counts exactly is not documented.
@@ -20,6 +20,9 @@ const LONGEST_TTL: u64 = 28 * 86_400;
 
 /// The key of the data under which the app finds what it is told.
 const CAMPANILE: &str = "campanile";
+
+/// The collapse key of signals.
+const SIGNAL: &str = "campanile";
 
 /// What can be prepared for every push of a route.
 #[derive(Clone, Debug)]
@@ -90,6 +93,9 @@ fn body(push: &Push, now: Timestamp) -> Result<Bytes, Unsayable> {
         PushBody::Sync(state) => {
             serde_json::to_string(&synced(push.sequence, state)).map(Said::silent)
         }
+        PushBody::Signal => {
+            serde_json::to_string(&signalled(push.item, push.sequence)).map(Said::silent)
+        }
     };
     let malformed = |error: serde_json::Error| Unsayable::Malformed(error.to_string());
     let said = said.map_err(malformed)?;
@@ -102,7 +108,10 @@ fn body(push: &Push, now: Timestamp) -> Result<Bytes, Unsayable> {
     let android = Android {
         priority: priority(push.priority, visible),
         ttl: ttl(push.expires_at, now),
-        collapse_key: visible.then_some(item.as_str()),
+        collapse_key: match &push.body {
+            PushBody::Signal => Some(SIGNAL),
+            PushBody::Show { .. } | PushBody::Sync(_) => visible.then_some(item.as_str()),
+        },
         notification: said.notification,
     };
     let data = Data { campanile: said.campanile };
@@ -186,7 +195,7 @@ struct Android<'a> {
     ttl: String,
     /// Google takes no account of it in messages that show something, and stores few of the others
     /// under different keys (Firebase, "Non-collapsible and collapsible messages"): each state
-    /// matters, so those have none.
+    /// matters, so those have none. Of signals one is enough.
     #[serde(skip_serializing_if = "Option::is_none")]
     collapse_key: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -6,7 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use campanile_core::{
     AgendaEntry, Content, Due, Event, Fingerprint, Limits, Platform, PlatformMask, Posted,
-    Priority, RequestStamp, RetireReason, StateChange, Timestamp, UserAction, UserRef, Visual,
+    Priority, PushStyle, RequestStamp, RetireReason, StateChange, Timestamp, UserAction, UserRef,
+    Visual,
 };
 
 use crate::vocabulary::{Device, item, request, user};
@@ -26,7 +27,7 @@ enum What {
     Changed { item: &'static str, seeing: Option<u32>, change: Change, on: Option<Device> },
     Deleted { item: &'static str, on: Option<Device> },
     Recalled { item: &'static str, seeing: Option<u32> },
-    Registered { device: Device, number: u8, lease: Duration, renews: bool },
+    Registered { device: Device, number: u8, lease: Duration, style: Option<PushStyle> },
     Retired { device: Device, number: Option<u8>, reason: RetireReason },
     Expired { item: &'static str, revision: u32 },
     Lapsed { device: Device, number: u8 },
@@ -124,14 +125,14 @@ pub fn recalled(item: &'static str) -> Step {
 #[must_use]
 pub fn registered(device: Device) -> Step {
     let lease = Limits::LONGEST_LEASE;
-    step(What::Registered { device, number: 1, lease, renews: false })
+    step(What::Registered { device, number: 1, lease, style: Some(PushStyle::Payload) })
 }
 
 /// The device renewed the lease of registration number 1.
 #[must_use]
 pub fn renewed(device: Device) -> Step {
     let lease = Limits::LONGEST_LEASE;
-    step(What::Registered { device, number: 1, lease, renews: true })
+    step(What::Registered { device, number: 1, lease, style: None })
 }
 
 /// The device was retired, whatever its registration.
@@ -209,6 +210,19 @@ impl Step {
             What::Registered { number, .. } | What::Lapsed { number, .. } => *number = registration,
             What::Retired { number, .. } => *number = Some(registration),
             other => unreachable!("{other:?} is not about a registration"),
+        }
+        self
+    }
+
+    /// What is pushed to it from then on.
+    ///
+    /// # Panics
+    /// If it is no registration.
+    #[must_use]
+    pub fn asking_for(mut self, wanted: PushStyle) -> Self {
+        match &mut self.what {
+            What::Registered { style: Some(style), .. } => *style = wanted,
+            other => unreachable!("{other:?} asks for no pushes"),
         }
         self
     }
@@ -306,14 +320,14 @@ impl Step {
                 let (id, origin) = (item(whose, name), on.as_ref().map(endpoint));
                 Event::NotificationDeleted { id, origin }
             }
-            What::Registered { device, number, lease, renews } => {
+            What::Registered { device, number, lease, style } => {
                 let registration = device.registration(whose, *number);
                 let (endpoint, lease_until) = (endpoint(device), now.after(*lease));
-                if *renews {
+                let Some(style) = *style else {
                     return Event::EndpointRenewed { endpoint, registration, lease_until };
-                }
+                };
                 let address = device.address(whose, *number);
-                Event::EndpointRegistered { endpoint, registration, address, lease_until }
+                Event::EndpointRegistered { endpoint, registration, address, style, lease_until }
             }
             What::Retired { device, number, reason } => Event::EndpointRetired {
                 endpoint: endpoint(device),

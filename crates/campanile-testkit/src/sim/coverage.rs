@@ -13,6 +13,8 @@ const BRANCHES: &[&str] = &[
     "cleared on fcm",
     "rebuilt from what is carried",
     "device changes hands",
+    "signalled",
+    "asked for no pushes",
     "scheduler_displaced",
     "scheduler_swept",
 ];

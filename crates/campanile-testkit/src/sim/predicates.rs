@@ -30,6 +30,7 @@ pub(crate) async fn check(ground: &Ground, clients: &Clients, skipped: &[Skipped
     attempts::repeated_for_a_reason(ground, &past, &attempts);
     attempts::not_past_the_end(ground, &attempts);
     attempts::not_after_what_is_known(ground, &past, &attempts);
+    attempts::not_more_than_asked_for(ground, &past, &attempts);
     outcomes::settled(ground, &past, skipped);
     outcomes::told_once(ground, &past);
     outcomes::found_in_timelines(ground, clients, &past).await;

@@ -2,12 +2,14 @@
 //! moment the attempt starts, or never; only answers take time. So what a device shows is what the
 //! workers did, in the order they did it.
 
+mod attempt;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use campanile_core::port::{EventLog, Progress, Push, PushBody, Pusher, RouteDown, Slot};
+use campanile_core::port::{EventLog, Push, PushBody, Pusher, RouteDown, Slot};
 use campanile_core::{
     Address, DeliveryId, FcmTarget, HoldReason, NotificationId, Offset, Outcome, Partition,
     Platform, Route, Tick, Timestamp,
@@ -22,35 +24,14 @@ use super::log::Logs;
 use super::roles::Role;
 use super::stage::Stage;
 
+pub(crate) use attempt::{Attempt, Said};
+
 /// How long a client waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// One installation of the app on one device, by number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct DeviceNo(pub(crate) usize);
-
-/// One attempt as the provider saw it.
-#[derive(Clone, Debug)]
-pub(crate) struct Attempt {
-    pub(crate) delivery: DeliveryId,
-    pub(crate) item: NotificationId,
-    pub(crate) partition: Partition,
-    pub(crate) is_show: bool,
-    pub(crate) cause: Offset,
-    pub(crate) route: Route,
-    pub(crate) expires_at: Timestamp,
-    pub(crate) at: Timestamp,
-    /// The latest the wall clock had been before it.
-    pub(crate) latest: Timestamp,
-    pub(crate) started: Tick,
-    /// When the worker got the answer, if it did.
-    pub(crate) answered: Option<Tick>,
-    pub(crate) is_accepted: bool,
-    /// How far the group had come when the attempt started.
-    pub(crate) progress: Option<Progress>,
-    /// The latest event for which this worker had sent something of the partition before.
-    pub(crate) seen: Option<Offset>,
-}
 
 /// What a device shows of an item.
 #[derive(Clone, Copy, Debug)]
@@ -187,6 +168,8 @@ impl Provider {
                 }
             }
             PushBody::Sync(_) => {}
+            // The app fetches how the item stands, and shows it by itself if at all.
+            PushBody::Signal => drop(screen.remove(&push.item)),
         }
     }
 
@@ -281,13 +264,13 @@ impl Provider {
             .entry(partition)
             .and_modify(|known| *known = (*known).max(cause))
             .or_insert(cause);
-        let is_show = matches!(push.body, PushBody::Show { .. });
+        let said = Said::of(&push.body);
         let token = self.token(push);
         let attempt = Attempt {
             delivery: push.delivery,
             item: push.item,
             partition,
-            is_show,
+            said,
             cause,
             route: route.clone(),
             expires_at: push.expires_at,
@@ -299,7 +282,7 @@ impl Provider {
             progress,
             seen,
         };
-        let (who, verb) = (client.who, if is_show { "shows" } else { "syncs" });
+        let (who, verb) = (client.who, said.verb());
         let (delivery, device) = (push.delivery, token.map(|token| token.device.0));
         stage.note(format_args!("{who} {verb} {partition}/{cause} {delivery} on {device:?}"));
         let mut state = held(&self.state);

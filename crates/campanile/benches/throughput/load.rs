@@ -32,7 +32,7 @@ pub(crate) async fn register(client: &Client, tower: &Tower, users: usize, endpo
                 user_id: format!("user-{user}"),
                 installation_id: format!("phone-{endpoint}"),
                 address: Some(v1::Address { platform }),
-                lease_seconds: None,
+                ..v1::RegisterEndpointRequest::default()
             })
         });
         for answer in join_all(registrations).await {

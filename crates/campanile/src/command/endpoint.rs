@@ -50,6 +50,9 @@ pub(crate) struct Add {
     installation: String,
     #[command(flatten)]
     address: AddressArgs,
+    /// What is pushed to it [default: payload]
+    #[arg(long, value_enum)]
+    style: Option<Style>,
     /// How long the registration lasts; 30 d if not said, which is the most.
     #[arg(long, value_parser = span, value_name = "DURATION")]
     lease: Option<Duration>,
@@ -84,6 +87,16 @@ enum Environment {
     #[default]
     Production,
     Sandbox,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Style {
+    /// What there is to show or to tell.
+    Payload,
+    /// That something changed, without any content; the app fetches it.
+    Signal,
+    /// Nothing; the app fetches when it wants to.
+    None,
 }
 
 /// The arguments of `retire`.
@@ -127,6 +140,7 @@ struct Listed {
     topic: Option<String>,
     environment: Option<String>,
     project: Option<String>,
+    push_style: Option<String>,
     since: String,
     lease_until: Option<String>,
 }
@@ -135,7 +149,8 @@ impl fmt::Display for Listed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}  {}  since {}", self.endpoint_id, self.status, self.since)?;
         let kind = self.platform.into_iter();
-        let said = [&self.topic, &self.environment, &self.project].into_iter().flatten();
+        let said = [&self.topic, &self.environment, &self.project, &self.push_style];
+        let said = said.into_iter().flatten();
         for word in kind.chain(said.map(String::as_str)) {
             write!(f, "  {word}")?;
         }
@@ -200,6 +215,12 @@ fn registration(add: Add) -> v1::RegisterEndpointRequest {
         installation_id: add.installation,
         address: Some(v1::Address { platform: add.address.into_wire() }),
         lease_seconds: add.lease.map(seconds),
+        push_style: match add.style {
+            None | Some(Style::Payload) => v1::PushStyle::Payload,
+            Some(Style::Signal) => v1::PushStyle::Signal,
+            Some(Style::None) => v1::PushStyle::None,
+        }
+        .into(),
     }
 }
 
@@ -233,6 +254,7 @@ fn retirement(retire: Retire) -> v1::RetireEndpointRequest {
 
 fn live(endpoint: v1::Endpoint) -> Listed {
     let listed = Listed {
+        push_style: Some(word(endpoint.push_style().as_str_name(), "PUSH_STYLE_")),
         endpoint_id: endpoint.endpoint_id,
         status: "live".to_owned(),
         since: instant(endpoint.registered_at.as_ref()),

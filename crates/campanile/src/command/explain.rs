@@ -102,6 +102,7 @@ fn reason(not: &v1::NotPlanned) -> String {
         Why::RepeatedRequest => "the request was taken before",
         Why::ConflictingRequest => "the key is another request's",
         Why::NothingNew => "nothing new for it",
+        Why::NoPush => "asked for no pushes",
         Why::Unspecified => "unknown",
     };
     text.to_owned()

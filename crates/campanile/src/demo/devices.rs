@@ -58,7 +58,7 @@ impl Device {
             user_id: self.user.to_owned(),
             installation_id: self.name.to_owned(),
             address: Some(v1::Address { platform: Some(platform) }),
-            lease_seconds: None,
+            ..v1::RegisterEndpointRequest::default()
         }
     }
 

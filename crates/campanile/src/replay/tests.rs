@@ -14,7 +14,7 @@ use campanile_core::port::{
     Applied, EventLog, LogAdmin, NewRecord, Piece, PieceKey, PieceWrite, Stream, Write,
 };
 use campanile_core::{
-    Address, ApnsToken, AppId, EndpointId, Environment, Event, Fact, Partition, Reach,
+    Address, ApnsToken, AppId, EndpointId, Environment, Event, Fact, Partition, PushStyle, Reach,
     RegistrationId, Timestamp, UserRef,
 };
 use campanile_engine::replayer::Phase;
@@ -67,6 +67,7 @@ async fn fill(parts: &Parts, users: u16) {
             endpoint: EndpointId::from_bytes([1; 16]),
             registration: RegistrationId::from_bytes([2; 16]),
             address: address.clone(),
+            style: PushStyle::Payload,
             lease_until: Timestamp::from_millis(u64::MAX),
         };
         let (app, user) = (AppId::new("app").unwrap(), user(number));

@@ -33,7 +33,7 @@ pub(crate) async fn register(
         user_id: user.to_owned(),
         installation_id: format!("installation of {token}"),
         address: Some(v1::Address { platform: Some(v1::address::Platform::Apns(apns)) }),
-        lease_seconds: None,
+        ..v1::RegisterEndpointRequest::default()
     };
     client.register_endpoint(request).await
 }

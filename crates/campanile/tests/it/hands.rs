@@ -23,7 +23,7 @@ async fn register(
         user_id: whose.to_owned(),
         installation_id: installation.to_owned(),
         address: Some(v1::Address { platform: Some(v1::address::Platform::Apns(apns)) }),
-        lease_seconds: None,
+        ..v1::RegisterEndpointRequest::default()
     };
     client.register_endpoint(request).await
 }

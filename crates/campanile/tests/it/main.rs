@@ -27,6 +27,7 @@ mod process;
 mod replay;
 mod retention;
 mod ring;
+mod styles;
 mod suppress;
 mod sweeps;
 mod tower;

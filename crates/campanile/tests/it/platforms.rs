@@ -84,7 +84,7 @@ pub(crate) async fn register_fcm(
         user_id: whose.to_owned(),
         installation_id,
         address: Some(v1::Address { platform: Some(v1::address::Platform::Fcm(fcm)) }),
-        lease_seconds: None,
+        ..v1::RegisterEndpointRequest::default()
     };
     client.register_endpoint(request).await
 }

@@ -70,7 +70,7 @@ async fn register_other(client: &Client, token: &str) {
         user_id: "alice".to_owned(),
         installation_id: "the other app".to_owned(),
         address: Some(v1::Address { platform: Some(v1::address::Platform::Apns(apns)) }),
-        lease_seconds: None,
+        ..v1::RegisterEndpointRequest::default()
     };
     client.register_endpoint(request).await.unwrap();
 }

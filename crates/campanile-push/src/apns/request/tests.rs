@@ -151,6 +151,16 @@ fn a_state_is_a_background_push() {
 }
 
 #[test]
+fn a_signal_is_a_background_push_that_names_the_item_only() {
+    let push = push(PushBody::Signal);
+    let request = made(&push).0;
+    assert_eq!(header(&request, "apns-push-type"), "background");
+    assert_eq!(header(&request, "apns-priority"), "5");
+    let campanile = json!({"id": ITEM_HEX, "seq": 4711, "fetch": true});
+    assert_eq!(json_of(&push), json!({"aps": {"content-available": 1}, "campanile": campanile}));
+}
+
+#[test]
 fn every_action_has_its_word() {
     let rows = [
         (UserAction::None, "none"),

@@ -133,6 +133,14 @@ fn a_state_is_told_as_on_every_platform() {
 }
 
 #[test]
+fn a_signal_names_the_item_only_and_one_is_stored_for_all() {
+    let said = made(&push(PushBody::Signal));
+    assert_eq!(campanile(&said), json!({ "id": ITEM_HEX, "seq": 42, "fetch": true }));
+    let android = json!({ "priority": "NORMAL", "ttl": "3600s", "collapseKey": "campanile" });
+    assert_eq!(said["message"]["android"], android);
+}
+
+#[test]
 fn an_installation_has_its_own_field() {
     let mut push = alert();
     let target = FcmTarget::Installation(FcmToken::new("fid-1").expect("an id"));

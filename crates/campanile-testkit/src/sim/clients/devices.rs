@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use campanile_core::{EndpointId, Timestamp};
+use campanile_core::{EndpointId, PushStyle, Timestamp};
 use campanile_engine::gateway::{Register, Registered, Retire};
 
 use super::{Answer, Clients, address};
@@ -14,6 +14,16 @@ use crate::sim::provider::DeviceNo;
 const REACHED: [Reached; 4] =
     [Reached::Apple, Reached::Apple, Reached::Token, Reached::Installation];
 
+/// What apps ask for.
+const STYLES: [PushStyle; 6] = [
+    PushStyle::Payload,
+    PushStyle::Payload,
+    PushStyle::Payload,
+    PushStyle::Payload,
+    PushStyle::Signal,
+    PushStyle::None,
+];
+
 /// One installation of the app.
 #[derive(Clone, Debug)]
 pub(crate) struct Device {
@@ -23,6 +33,8 @@ pub(crate) struct Device {
     /// The topic, or the project, of the app.
     pub(crate) credential: &'static str,
     pub(crate) token: String,
+    /// What its app asks for.
+    style: PushStyle,
     tokens: u32,
     unsid: Option<String>,
     is_installed: bool,
@@ -79,6 +91,7 @@ impl Clients {
                         "com.acme.pro"
                     },
                     token: String::new(),
+                    style: self.any_style(),
                     tokens: 0,
                     unsid: None,
                     is_installed: true,
@@ -90,6 +103,10 @@ impl Clients {
                 held(&self.book).devices.push(device);
             }
         }
+    }
+
+    fn any_style(&self) -> PushStyle {
+        self.random.pick(&STYLES).copied().unwrap_or_default()
     }
 
     pub(crate) fn endpoint(&self, device: &Device) -> EndpointId {
@@ -155,7 +172,13 @@ impl Clients {
         self.register_as(at, device).await;
     }
 
-    async fn register_as(&self, at: usize, device: Device) {
+    async fn register_as(&self, at: usize, mut device: Device) {
+        if self.random.chance(100) {
+            device.style = self.any_style();
+        }
+        if device.style == PushStyle::None {
+            self.stage().reach("asked for no pushes");
+        }
         let Some(front) = self.front() else { return };
         let Some(address) = address(&device) else { return };
         let lease = self.random.chance(80).then(|| self.random.millis(20_000, 600_000));
@@ -164,7 +187,8 @@ impl Clients {
         self.called(&tag, None, false);
         self.stage().note(format_args!("{tag} registers device {at} as {}", device.token));
         let (user, installation) = (Self::id_of(device.user), device.installation.clone());
-        let request = Register { user, installation, address, lease };
+        let style = device.style;
+        let request = Register { user, installation, address, style, lease };
         let registered = front.gateway.register(&context, request).await;
         self.registered(at, &tag, registered.as_ref().ok());
         if let Err(error) = &registered {
@@ -173,7 +197,7 @@ impl Clients {
         }
         self.put_down(at, |it| {
             it.is_installed = true;
-            (it.token, it.tokens) = (device.token, device.tokens);
+            (it.token, it.tokens, it.style) = (device.token, device.tokens, device.style);
         });
     }
 

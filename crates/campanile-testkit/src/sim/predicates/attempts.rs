@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use campanile_core::{DeliveryId, Event, Item, Offset, Route, Timestamp, UserRef};
+use campanile_core::{
+    DeliveryId, DeliveryKind, Endpoint, Event, Item, Offset, PushStyle, Route, Timestamp, UserRef,
+};
 
 use crate::sim::past::{Past, Planned};
-use crate::sim::provider::Attempt;
+use crate::sim::provider::{Attempt, Said};
 use crate::sim::roles::Ground;
 
 /// Attempts by delivery, in order of time.
@@ -131,6 +133,37 @@ pub(super) fn not_past_the_end(ground: &Ground, attempts: &[Attempt]) {
     }
 }
 
+/// No push to an endpoint says more than the endpoint asked for, as far as the worker has read: of
+/// what a signal's platform would get to see, nothing reaches it.
+pub(super) fn not_more_than_asked_for(ground: &Ground, past: &Past, attempts: &[Attempt]) {
+    for attempt in attempts {
+        let Some(planned) = past.planned.get(&attempt.delivery) else { continue };
+        let is_consumed = |at: Offset| {
+            attempt.progress.as_ref().is_some_and(|it| it.is_finished(at))
+                || attempt.seen.is_some_and(|seen| at <= seen)
+        };
+        let reaches = past.reaches(planned.user);
+        let known = reaches.iter().rposition(|(at, _)| is_consumed(*at) || *at < attempt.cause);
+        let known = known.and_then(|known| reaches.get(known..)).unwrap_or_default();
+        let endpoint = planned.delivery.endpoint;
+        let living = known.iter().filter_map(|(_, reach)| reach.endpoints.get(&endpoint));
+        let allows = |endpoint: &Endpoint| match endpoint.style {
+            PushStyle::Payload => attempt.said != Said::Signal,
+            PushStyle::Signal => attempt.said == Said::Signal,
+            PushStyle::None => false,
+        };
+        // A worker may know more than is told here: that it asked for something else since.
+        if !living.clone().any(allows) {
+            let style = living.map(|endpoint| endpoint.style).next();
+            let what = format!("{} says {:?} to {style:?}", attempt.delivery, attempt.said);
+            ground.stage.broken("G4", what);
+        }
+        if attempt.said == Said::Signal {
+            ground.stage.reach("signalled");
+        }
+    }
+}
+
 /// G7 and G4: no attempt starts that something the worker has consumed makes unnecessary: that
 /// the item was handled, taken back, deleted or posted again, or that the endpoint is gone.
 ///
@@ -146,7 +179,8 @@ pub(super) fn not_after_what_is_known(ground: &Ground, past: &Past, attempts: &[
         };
         let states = past.states(user, attempt.item);
         let known = states.iter().rposition(|(at, _)| is_consumed(*at) || *at <= attempt.cause);
-        let known = known.filter(|_| attempt.is_show).and_then(|known| states.get(known..));
+        let shows = planned.delivery.kind != DeliveryKind::Sync;
+        let known = known.filter(|_| shows).and_then(|known| states.get(known..));
         let is_over = |item: &Item| {
             let is_old = item.posted_at.is_some_and(|posted| posted > attempt.cause);
             item.is_handled() || item.ended.is_some() || is_old
