@@ -1,8 +1,9 @@
 //! The keeper: has the log keep what is young or needed, and nothing else.
 //!
 //! Before anything is dropped, the state it makes is carried forward; and nothing is dropped that
-//! is not below what is carried and below what every group has finished. A group that nobody works
-//! as keeps the log from being shortened, which is counted.
+//! is not below what is carried, below what every group has finished, and below where the projection
+//! stands. A group that nobody works as keeps the log from being shortened, which is counted; so
+//! does a projection that is being built again.
 //!
 //! A partition is carried as it is now, which is good for everything that is old until now: so each
 //! is carried once in about the time that records are kept.
@@ -11,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use campanile_core::port::{
-    Carried, Clock, EventLog, GroupName, LogAdmin, ProjectionError, ReadError,
+    Carried, Clock, EventLog, GroupName, LogAdmin, Projection, ProjectionError, ReadError,
 };
 use campanile_core::{Offset, Partition, Timestamp};
 use futures::future::{Either, select};
@@ -41,6 +42,8 @@ pub struct Parts {
     pub events: Kept,
     /// What came of deliveries.
     pub receipts: Kept,
+    /// The projection that serves.
+    pub projection: Arc<dyn Projection>,
     /// Where state is carried.
     pub carried: Arc<dyn Carried>,
     /// The time.
@@ -110,6 +113,7 @@ impl Keeper {
         for (partition, finished) in events.log.identity().partitions().zip(finished) {
             let old = events.log.first_at(partition, until).await?;
             let first = events.log.bounds(partition).await?.start;
+            let finished = finished.min(self.folded(partition).await?);
             if finished < old {
                 self.parts.telemetry.keeper_held.add(1);
             }
@@ -119,6 +123,16 @@ impl Keeper {
         events.admin.retain(*keep, now, &below).await?;
         let below = self::finished(receipts).await?;
         Ok(receipts.admin.retain(*keep, now, &below).await?)
+    }
+
+    /// Where the projection of the partition stands. Its group may have been further: a projection
+    /// can be lost, and begins again.
+    async fn folded(&self, partition: Partition) -> Result<Offset, Trouble> {
+        match self.parts.projection.view(partition, &[]).await {
+            Ok(views) => Ok(views.checkpoint),
+            Err(ProjectionError::NotBuilt(_)) => Ok(Offset(0)),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Up to where the partition is carried, once it is carried up to `wanted` if that can be.

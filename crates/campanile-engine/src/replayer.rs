@@ -131,6 +131,7 @@ impl Replayer {
         } else if report.drift.is_empty() || accepts {
             self.switch(&mut lanes).await?;
             report.switched = true;
+            self.carry_anew().await;
         }
         Ok(report)
     }
@@ -244,6 +245,24 @@ impl Replayer {
         }
         held.switch().await?;
         Ok(())
+    }
+}
+
+impl Replayer {
+    /// What is carried was read from the namespace that served before, with whatever was wrong in
+    /// it. Where it cannot be renewed now, the keeper does it in its time.
+    async fn carry_anew(&self) {
+        let carried = &self.parts.carried;
+        for partition in self.parts.events.identity().partitions() {
+            let renewed = match carried.as_of(partition).await {
+                Ok(Some(_)) => carried.carry(partition).await.map(drop),
+                Ok(None) => Ok(()),
+                Err(error) => Err(error),
+            };
+            if let Err(error) = renewed {
+                tracing::warn!(%partition, %error, "what is carried is not renewed yet");
+            }
+        }
     }
 }
 

@@ -136,6 +136,8 @@ telemetry! {
     scheduler_due: Counter,
     /// Notifications that were recalled with their campaign, or dismissed with all others.
     scheduler_swept: Counter,
+    /// Partitions in which a campaign was recalled while the log had dropped posts that may live.
+    scheduler_sweeps_cut: Counter,
     /// Endpoints whose address another one registered, and that were retired for it.
     scheduler_displaced: Counter,
     /// Watch streams that fell behind and were closed.

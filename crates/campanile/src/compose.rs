@@ -251,6 +251,7 @@ pub(crate) fn keeper(parts: &Parts, keep: Duration) -> Keeper {
     Keeper::new(keeper::Parts {
         events: kept(Stream::Events),
         receipts: kept(Stream::Receipts),
+        projection: parts.projection(),
         carried: parts.store.carried(),
         clock: parts.clock.clone(),
         telemetry: parts.telemetry.clone(),

@@ -50,20 +50,20 @@ impl From<ProjectionError> for Trouble {
 }
 
 impl Beginning<'_> {
-    /// Moves a fold that `claim` found at nothing to where it can go on; answers where that is.
-    /// One that has begun stays where it is, also if the log has lost that place: nobody knows what
-    /// it has missed.
+    /// Moves a fold that `claim` found where the log has lost its records to where it can go on;
+    /// answers where that is. A fold of events that has begun stays where it is: nobody knows what
+    /// it has missed. Receipts make history only, and that of dropped records is dropped with them.
     ///
     /// # Errors
     /// [`Trouble`].
     pub(crate) async fn reach(&self, claim: Claim) -> Result<Offset, Trouble> {
         let kept = self.log.bounds(self.partition).await?;
         let first = kept.start;
-        if claim.next != Offset(0) || first == Offset(0) {
+        let can_move = claim.next == Offset(0) || self.stream == Stream::Receipts;
+        if !can_move || first <= claim.next {
             return Ok(claim.next);
         }
         let carried = match (self.stream, self.carried) {
-            // They make history only, and that of dropped records is dropped with them.
             (Stream::Receipts, _) => Some(CarriedState {
                 as_of: first,
                 time: Timestamp::ZERO,
@@ -81,7 +81,8 @@ impl Beginning<'_> {
         if self.planted.has(Bug::CarriedIsCurrent) {
             as_of = kept.end;
         }
-        tracing::info!(partition = %self.partition, %as_of, pieces = pieces.len(), "carried state");
+        let (partition, stream) = (self.partition, self.stream.name());
+        tracing::info!(%partition, stream, %as_of, pieces = pieces.len(), "fold begins");
         let write = Write { to: as_of, time, pieces, agenda, ..self.write(claim) };
         self.projection.apply(write).await?;
         Ok(as_of)

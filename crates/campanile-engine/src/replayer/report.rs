@@ -110,7 +110,7 @@ pub enum ReplayError {
     /// The log begins later than the fold would have to go on.
     #[error(
         "the log keeps the {} of partition {partition} from offset {first} on, and the fold would \
-         go on at {next}: what was before would be missing",
+         go on at {next}: what was before would be missing; begin afresh, with what is carried",
         .stream.name()
     )]
     Forgotten {

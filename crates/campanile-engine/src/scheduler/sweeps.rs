@@ -8,11 +8,11 @@ use std::collections::BTreeSet;
 
 use campanile_core::port::{
     DueEntry, HistoryQuery, ItemOrder, ItemQuery, NewRecord, Piece, PieceKey, ProjectionError,
-    Stream,
+    ReadLimit, Stream,
 };
 use campanile_core::{
-    Event, Fact, NotificationId, Offset, Partition, Position, Recorded, Sweep, SweepStep, UserRef,
-    swept,
+    Event, Fact, Limits, NotificationId, Offset, Partition, Position, Recorded, Sweep, SweepStep,
+    UserRef, swept,
 };
 use campanile_proto::codec;
 
@@ -75,6 +75,9 @@ impl Scheduler {
         let Event::CampaignRecalled { campaign } = &begun.fact.event else {
             return Ok(Found::default());
         };
+        if sweep.from == Offset(0) {
+            self.tell_if_cut(partition, begun).await?;
+        }
         let campaign = UserRef::of_campaign(&begun.fact.app, campaign, partition);
         let projection = &self.parts.projection;
         let (stream, from) = (Some(Stream::Events), sweep.from);
@@ -99,6 +102,25 @@ impl Scheduler {
         let is_last = listed.len() < STEP || earlier.len() < places.len();
         let next = places.last().filter(|_| !is_last).map(|last| last.next());
         Ok(Found { events, next })
+    }
+
+    /// Items are found by the records that posted them. Those whose record is dropped while they
+    /// live, because the log keeps less than the longest life, are not found: that must not pass
+    /// unsaid.
+    async fn tell_if_cut(&self, partition: Partition, begun: &Recorded) -> Result<(), String> {
+        let log = &self.parts.log;
+        let first = log.bounds(partition).await.map_err(|error| error.to_string())?.start;
+        if first == Offset(0) {
+            return Ok(());
+        }
+        let limit = ReadLimit { records: 1, bytes: 1 };
+        let kept = log.read(partition, first, limit).await.map_err(|error| error.to_string())?;
+        let kept = kept.records.first().map_or(begun.time, |record| record.time);
+        if begun.time.since(kept) < Limits::LONGEST_LIFE {
+            self.parts.telemetry.scheduler_sweeps_cut.add(1);
+            tracing::warn!(%partition, since = %kept, "a campaign's recall finds nothing older");
+        }
+        Ok(())
     }
 
     /// Items of a user, in the order in which they changed: one that changes meanwhile comes
