@@ -14,6 +14,7 @@
 //! a conformance suite from `campanile-testkit`.
 
 mod agenda;
+mod budget;
 mod content;
 mod deliver;
 mod endpoint;
@@ -35,6 +36,7 @@ mod time;
 mod trace;
 
 pub use agenda::{AgendaChange, AgendaEntry, Due, Parked, ParkedDelivery};
+pub use budget::RetryBudget;
 pub use content::{Content, Limits, Posted, Priority, RequestStamp, Visual};
 pub use deliver::{Delivery, DeliveryKind, Suppression, compose, still_due};
 pub use endpoint::{

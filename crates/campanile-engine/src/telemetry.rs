@@ -109,6 +109,9 @@ telemetry! {
     deliverer_retired: Counter,
     /// Attempts that had to be repeated.
     deliverer_retries: Counter,
+    /// Attempts that were not repeated soon, because too many of their route were; their deliveries
+    /// went on the agenda.
+    deliverer_over_budget: Counter,
     /// Times a route was held, or held for longer: nothing is sent on it for a while.
     deliverer_holds: Counter,
     /// Times a held route was found to work again.

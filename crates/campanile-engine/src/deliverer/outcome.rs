@@ -23,7 +23,9 @@ impl Deliverer {
         outcome: &Outcome,
     ) {
         let (now, _) = self.now();
-        self.routes.get(route).health.record(outcome, now);
+        let state = self.routes.get(route);
+        state.health.record(outcome, now);
+        state.budget.record(outcome);
         let job = match self.lanes.first(&lane) {
             Some((job, Step::InFlight { attempt: current })) if current == attempt => job.clone(),
             _ => return,
@@ -40,7 +42,7 @@ impl Deliverer {
         let verdict = judge(outcome, job.attempts, now, jitter, &state.health, policy);
         let verdict = match is_probe {
             true => self.tried(route, outcome, verdict, jitter),
-            false => verdict,
+            false => self.within_budget(route, outcome, verdict, jitter),
         };
         match verdict {
             Verdict::Done => {
@@ -76,6 +78,24 @@ impl Deliverer {
             }
         }
         self.advance(lane);
+    }
+
+    /// What is tried again from memory costs a retry of the route's.
+    fn within_budget(
+        &mut self,
+        route: &Route,
+        outcome: &Outcome,
+        verdict: Verdict,
+        jitter: f64,
+    ) -> Verdict {
+        let Verdict::RetryAt(at) = verdict else { return verdict };
+        let (now, policy) = (self.parts.clock.now(), &self.parts.config.policy);
+        let budget = &mut self.routes.get(route).budget;
+        let allowed = budget.allow(Verdict::RetryAt(at), outcome, now, jitter, policy);
+        if matches!(allowed, Verdict::Park(_)) {
+            self.parts.telemetry.deliverer_over_budget.add(1);
+        }
+        allowed
     }
 
     /// The delivery that tries a held route was answered, or was not. Any answer that is about the

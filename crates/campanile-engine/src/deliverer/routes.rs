@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use campanile_core::port::Hold;
-use campanile_core::{HoldReason, Partition, Route, RouteHealth, Tick, Timestamp};
+use campanile_core::{HoldReason, Partition, RetryBudget, Route, RouteHealth, Tick, Timestamp};
 
 use super::lanes::{LaneKey, Lanes};
 
@@ -16,6 +16,8 @@ pub(crate) struct RouteState {
     pub(crate) asking: usize,
     /// How its pushes fared lately.
     pub(crate) health: RouteHealth,
+    /// How many of its pushes may be tried again from memory.
+    pub(crate) budget: RetryBudget,
     /// How often in a row there was no connection.
     pub(crate) failures: u32,
     /// Not to be asked for room before this.

@@ -10,4 +10,5 @@
 
 mod ground;
 mod handover;
+mod storm;
 mod trouble;
