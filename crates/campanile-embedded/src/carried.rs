@@ -61,7 +61,7 @@ impl EmbeddedCarried {
 
     fn store(&self, partition: Partition, state: &CarriedState) -> Result<Offset, ProjectionError> {
         let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(as_of) = self.stored_as_of(partition)?.filter(|as_of| *as_of >= state.as_of) {
+        if let Some(as_of) = self.stored_as_of(partition)?.filter(|as_of| *as_of > state.as_of) {
             return Ok(as_of);
         }
         let path = self.path(partition);

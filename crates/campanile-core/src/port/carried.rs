@@ -24,7 +24,8 @@ pub struct CarriedState {
 ///
 /// # Contract
 /// - `carry` takes the serving projection at one instant, and answers once it is stored for good.
-///   What is carried never goes back: if the projection is behind it, it stays as it is.
+///   What is carried never goes back: if the projection is behind it, it stays as it is. If it is
+///   where it was, what it is now replaces what was carried, which may have been of another one.
 /// - `as_of` and `state` tell what was carried last, whole, also after a crash.
 #[async_trait]
 pub trait Carried: Send + Sync {

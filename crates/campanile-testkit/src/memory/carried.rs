@@ -30,7 +30,7 @@ impl Carried for MemoryCarried {
         let state = self.serving.whole(partition)?;
         let mut stored = lock(&self.stored);
         let known = stored.get(&partition).map(|known| known.as_of);
-        if let Some(known) = known.filter(|known| *known >= state.as_of) {
+        if let Some(known) = known.filter(|known| *known > state.as_of) {
             return Ok(known);
         }
         let as_of = state.as_of;

@@ -176,8 +176,16 @@ async fn state_that_the_log_does_not_amount_to_is_found_and_replaced() {
     assert!(found.drift[0].differences.starts_with("reach: 100 serve, 100 in the log"));
     let refused = replay(&parts, wanted(WantedGoal::Switch, false)).await.unwrap();
     assert_eq!((refused.drift.len(), refused.switched), (1, false));
+    // What is carried of it is as wrong, until something better serves.
+    let carried = compose::replayer(&parts).carried;
+    let as_of = carried.carry(Partition(2)).await.unwrap();
+    let wrong = carried.state(Partition(2)).await.unwrap().unwrap();
     let replaced = replay(&parts, wanted(WantedGoal::Switch, true)).await.unwrap();
     assert_eq!((replaced.drift.len(), replaced.switched), (1, true));
+    let mended = carried.state(Partition(2)).await.unwrap().unwrap();
+    assert_eq!((mended.as_of, mended.as_of), (as_of, wrong.as_of), "nothing happened meanwhile");
+    assert_ne!(mended.pieces, wrong.pieces);
+    assert_eq!(carried.as_of(Partition(1)).await, Ok(None), "it was not carried");
     let clean = replay(&parts, wanted(WantedGoal::Verify, false)).await.unwrap();
     assert_eq!(clean.drift, []);
 
