@@ -15,6 +15,8 @@ pub struct ParkedDelivery {
     pub item: NotificationId,
     /// The event that caused it, in the user's partition.
     pub cause: Offset,
+    /// The post or change it tells of: the cause itself, unless that is a redelivery.
+    pub tells_of: Offset,
     /// To whom.
     pub endpoint: EndpointId,
     /// Which worker's business it is.

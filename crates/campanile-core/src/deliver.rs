@@ -25,6 +25,8 @@ pub struct Delivery {
     pub id: DeliveryId,
     /// The event that caused it.
     pub cause: Offset,
+    /// The post or change it tells of: the cause itself, unless that is a redelivery.
+    pub tells_of: Offset,
     /// The item.
     pub item: NotificationId,
     /// To whom.
@@ -35,6 +37,23 @@ pub struct Delivery {
     pub kind: DeliveryKind,
     /// Attempts made before it was last parked.
     pub attempts: u32,
+}
+
+impl Delivery {
+    /// Whether somebody asked for it, after one before it failed.
+    #[must_use]
+    pub fn is_redelivery(&self) -> bool {
+        self.cause != self.tells_of
+    }
+
+    /// The last moment for a push that shows `item`. Whoever asks for a redelivery wants it to ring
+    /// late rather than never, so it may ring until the item's end, and no longer.
+    fn show_until(&self, item: &Item) -> Timestamp {
+        match self.is_redelivery() {
+            true => item.expires_at,
+            false => item.deliver_by.min(item.expires_at),
+        }
+    }
 }
 
 /// Why a delivery was not sent.
@@ -72,6 +91,9 @@ impl Suppression {
 /// Whether `delivery` still matters at `now`: asked before every attempt, with the newest state.
 /// Answers the endpoint as it is registered now, which is where to send it.
 ///
+/// An endpoint that was registered anew after the cause is another: it is gone. After a redelivery
+/// was asked for, that is; one that was retired after the failure and came back since is meant.
+///
 /// # Errors
 /// The reason for not sending it.
 pub fn still_due<'reach>(
@@ -81,23 +103,25 @@ pub fn still_due<'reach>(
     now: Timestamp,
 ) -> Result<&'reach Endpoint, Suppression> {
     let endpoint = reach.endpoints.get(&delivery.endpoint).ok_or(Suppression::EndpointGone)?;
-    if endpoint.lease_until <= now || endpoint.since > delivery.cause {
+    // Only who asks for a redelivery can name one that wants no pushes.
+    let wants_none = endpoint.style == PushStyle::None;
+    if endpoint.lease_until <= now || endpoint.since > delivery.cause || wants_none {
         return Err(Suppression::EndpointGone);
     }
     let item = item.ok_or(Suppression::Expired)?;
     match delivery.kind {
-        DeliveryKind::Show { .. } => show_is_due(item, delivery.cause, now)?,
+        DeliveryKind::Show { .. } => show_is_due(item, delivery, now)?,
         DeliveryKind::Sync => sync_is_due(item, delivery, now)?,
     }
     Ok(endpoint)
 }
 
-fn show_is_due(item: &Item, post: Offset, now: Timestamp) -> Result<(), Suppression> {
+fn show_is_due(item: &Item, delivery: &Delivery, now: Timestamp) -> Result<(), Suppression> {
     if let Some(ended) = item.ended {
         return Err(ended.suppression());
     }
     match item.posted_at {
-        Some(latest) if latest == post => {}
+        Some(latest) if latest == delivery.tells_of => {}
         Some(_) => return Err(Suppression::Superseded),
         // It began anew, with a change: what was posted is forgotten.
         None => return Err(Suppression::Expired),
@@ -105,7 +129,7 @@ fn show_is_due(item: &Item, post: Offset, now: Timestamp) -> Result<(), Suppress
     if item.is_handled() {
         return Err(Suppression::Handled);
     }
-    if now >= item.deliver_by.min(item.expires_at) {
+    if now >= delivery.show_until(item) {
         return Err(Suppression::Expired);
     }
     Ok(())
@@ -113,8 +137,8 @@ fn show_is_due(item: &Item, post: Offset, now: Timestamp) -> Result<(), Suppress
 
 fn sync_is_due(item: &Item, delivery: &Delivery, now: Timestamp) -> Result<(), Suppression> {
     let newer_change =
-        item.last_change_not_from(delivery.endpoint).is_some_and(|at| at > delivery.cause);
-    let newer_revision = item.posted_at.is_some_and(|at| at > delivery.cause)
+        item.last_change_not_from(delivery.endpoint).is_some_and(|at| at > delivery.tells_of);
+    let newer_revision = item.posted_at.is_some_and(|at| at > delivery.tells_of)
         && item.platforms.contains(delivery.platform);
     if newer_change || newer_revision {
         return Err(Suppression::Superseded);
@@ -132,12 +156,12 @@ pub fn compose(item: &Item, delivery: &Delivery, endpoint: &Endpoint) -> Push {
     let is_signal = endpoint.style == PushStyle::Signal;
     let (priority, expires_at, body) = match delivery.kind {
         DeliveryKind::Show { .. } if is_signal => {
-            (item.priority, item.deliver_by, PushBody::Signal)
+            (item.priority, delivery.show_until(item), PushBody::Signal)
         }
         DeliveryKind::Sync if is_signal => (Priority::Normal, item.expires_at, PushBody::Signal),
         DeliveryKind::Show { .. } => {
             let body = PushBody::Show { content: item.content.clone(), group: item.group.clone() };
-            (item.priority, item.deliver_by, body)
+            (item.priority, delivery.show_until(item), body)
         }
         DeliveryKind::Sync => {
             let (read, action) = (item.read, item.action);

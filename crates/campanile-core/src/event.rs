@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use crate::{
     Address, AddressClaim, AgendaEntry, AppId, EndpointId, NotificationId, Offset, Parked,
-    Position, Posted, PushStyle, RegistrationId, RetireReason, SweepStep, Timestamp, UserRef,
+    Position, Posted, PushStyle, Redelivery, RegistrationId, RetireReason, SweepStep, Timestamp,
+    UserRef,
 };
 
 /// What a user did with a notification. Its meaning is the app's; anything but
@@ -115,6 +116,8 @@ pub enum Event {
     DeliveriesParked(Parked),
     /// The time of an agenda entry came.
     CameDue(AgendaEntry),
+    /// Somebody asked to make a delivery again that failed.
+    RedeliveryRequested(Redelivery),
 }
 
 impl Event {
@@ -129,6 +132,7 @@ impl Event {
             Self::StateChanged(change) => Some(change.id),
             Self::DeliveriesParked(parked) => Some(parked.item),
             Self::CameDue(entry) => entry.due.item(),
+            Self::RedeliveryRequested(redelivery) => Some(redelivery.item),
             Self::EndpointRegistered { .. }
             | Self::EndpointRenewed { .. }
             | Self::EndpointRetired { .. }
@@ -156,6 +160,7 @@ impl Event {
             Self::NotificationDeleted { .. } => "NotificationDeleted",
             Self::DeliveriesParked(_) => "DeliveriesParked",
             Self::CameDue(_) => "CameDue",
+            Self::RedeliveryRequested(_) => "RedeliveryRequested",
         }
     }
 }

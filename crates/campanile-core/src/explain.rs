@@ -51,7 +51,7 @@ pub enum What {
     Happened {
         /// What.
         event: Box<Event>,
-        /// What became of it, if it was a post.
+        /// What became of it, if it was a post or a redelivery.
         verdict: Option<PostVerdict>,
         /// Whether it changed the item.
         changed: bool,
@@ -99,7 +99,7 @@ pub enum WhyNot {
     Origin,
     /// Nothing was posted yet that it could show.
     NeverShown,
-    /// The post repeated a request that was taken before.
+    /// The post repeated a request that was taken before; or the failure was asked for again before.
     Repeated,
     /// The post used the key of another request.
     Conflicted,

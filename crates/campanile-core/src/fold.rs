@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use crate::port::{Piece, PieceKey};
 use crate::{
-    AgendaChange, AgendaEntry, Due, Event, Holder, Item, Limits, NotificationId, PostVerdict,
-    Posted, Reach, Recorded, RequestRecord, State, UserRef, sweep,
+    AgendaChange, AgendaEntry, Due, Event, Fingerprint, Holder, Item, Limits, NotificationId,
+    PostVerdict, Posted, Reach, Recorded, RequestRecord, State, UserRef, sweep,
 };
 
 /// What an event changed.
@@ -23,7 +23,7 @@ pub struct Changes {
     pub request: bool,
     /// The holder of an address, or what is known of it, changed.
     pub holder: bool,
-    /// What became of the post, if it was one.
+    /// What became of the post or the redelivery, if it was one.
     pub verdict: Option<PostVerdict>,
     /// How the agenda changes.
     pub agenda: Vec<AgendaChange>,
@@ -33,12 +33,13 @@ pub struct Changes {
 /// no others; [`crate::plan`] also needs the user's reach.
 pub fn touches(user: UserRef, event: &Event) -> impl Iterator<Item = PieceKey> + Clone {
     let request = match event {
-        Event::NotificationPosted(posted) => posted.request,
+        Event::NotificationPosted(posted) => posted.request.map(|stamp| stamp.key),
+        Event::RedeliveryRequested(redelivery) => Some(redelivery.request()),
         _ => None,
     };
     let reach = is_about_reach(event).then_some(PieceKey::Reach(user));
     let item = event.item().map(|id| PieceKey::Item(user, id));
-    let request = request.map(|stamp| PieceKey::Request(user, stamp.key));
+    let request = request.map(|key| PieceKey::Request(user, key));
     let is_claim = matches!(event, Event::AddressClaimed(_));
     let holder = is_claim.then_some(PieceKey::Holder(user));
     [reach, item, request, holder].into_iter().flatten()
@@ -72,8 +73,7 @@ pub fn apply(state: &mut State, record: &Recorded) -> Changes {
     let (at, time) = (record.position.offset, record.time);
     let event = &record.fact.event;
     let mut changes = Changes::default();
-    if let Event::NotificationPosted(posted) = event {
-        let verdict = judge_request(state, record, posted, &mut changes);
+    if let Some(verdict) = judge_request(state, record, &mut changes) {
         changes.verdict = Some(verdict);
         if verdict != PostVerdict::Accepted {
             return changes;
@@ -125,23 +125,32 @@ const fn is_about_reach(event: &Event) -> bool {
     )
 }
 
+/// Whether a post or a redelivery is the first of its request; of other events there is no saying.
 fn judge_request(
     state: &mut State,
     record: &Recorded,
-    posted: &Posted,
     changes: &mut Changes,
-) -> PostVerdict {
-    let Some(stamp) = &posted.request else { return PostVerdict::Accepted };
+) -> Option<PostVerdict> {
     let (at, time) = (record.position.offset, record.time);
-    let known = state.request.as_ref().and_then(|known| known.verdict(at, time, stamp));
-    known.unwrap_or_else(|| {
-        let until = time.after(Limits::REMEMBERED_AFTER).max(posted.expires_at);
-        let until = until.min(time.after(Limits::LONGEST_LIFE));
-        let fingerprint = stamp.fingerprint;
-        state.request = Some(RequestRecord { at, fingerprint, item: posted.id, until });
+    let longest = time.after(Limits::LONGEST_LIFE);
+    let (fingerprint, item, until) = match &record.fact.event {
+        Event::NotificationPosted(Posted { request: None, .. }) => {
+            return Some(PostVerdict::Accepted);
+        }
+        Event::NotificationPosted(Posted { request: Some(stamp), id, expires_at, .. }) => {
+            let until = time.after(Limits::REMEMBERED_AFTER).max(*expires_at);
+            (stamp.fingerprint, *id, until.min(longest))
+        }
+        // Its item is over by then, or posted anew.
+        Event::RedeliveryRequested(it) => (Fingerprint::of(&[]), it.item, longest),
+        _ => return None,
+    };
+    let known = state.request.as_ref().and_then(|known| known.verdict(at, time, fingerprint));
+    Some(known.unwrap_or_else(|| {
+        state.request = Some(RequestRecord { at, fingerprint, item, until });
         changes.request = true;
         PostVerdict::Accepted
-    })
+    }))
 }
 
 impl State {

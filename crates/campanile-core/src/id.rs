@@ -262,6 +262,14 @@ impl DeliveryId {
     }
 }
 
+impl RequestKey {
+    /// The request to make a delivery again that failed: the same for everybody who asks.
+    #[must_use]
+    pub fn of_redelivery(failed: DeliveryId) -> Self {
+        Self(plain_hash("redelivery", &[&failed.0]))
+    }
+}
+
 /// An app's secret from which its users', items', endpoints' and requests' names are derived.
 /// Made once when the app is set up; with another key every name changes.
 #[derive(Clone)]

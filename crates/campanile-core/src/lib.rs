@@ -30,6 +30,7 @@ pub mod port;
 mod position;
 mod quota;
 mod receipt;
+mod redelivery;
 mod state;
 mod sweep;
 mod time;
@@ -59,6 +60,7 @@ pub use platform::{Environment, Platform, PlatformMask, Route};
 pub use position::{Generation, LogIdentity, Offset, Partition, Position};
 pub use quota::{Quota, Used};
 pub use receipt::{End, Receipt, Settled};
+pub use redelivery::{DeadReason, Redelivery};
 pub use state::{
     AddressClaim, Change, Displaced, Ended, Holder, Item, PostVerdict, Reach, RequestRecord, State,
 };

@@ -14,9 +14,11 @@ use crate::{
 /// - A change, recall or deletion is for every endpoint that may show the item, except the one
 ///   it was made on.
 /// - A parked delivery that came due is for its endpoint.
+/// - A redelivery is for its endpoint, whether or not that is there: [`crate::still_due`] says why
+///   it is not sent, and that is written down. Of several for the same failure the first counts.
 ///
-/// An endpoint retired before, registered later, of another user or app is never named: it is not
-/// in the reach, or its life began later. Neither is one that asked for no pushes.
+/// Otherwise an endpoint retired before, registered later, of another user or app is never named:
+/// it is not in the reach, or its life began later. Neither is one that asked for no pushes.
 #[must_use]
 pub fn plan(state: &State, record: &Recorded) -> Vec<Delivery> {
     let at = record.position.offset;
@@ -26,6 +28,12 @@ pub fn plan(state: &State, record: &Recorded) -> Vec<Delivery> {
         Event::NotificationDeleted { origin, .. } => tell_others(state, at, *origin),
         Event::NotificationRecalled { .. } => tell_others(state, at, None),
         Event::CameDue(AgendaEntry { due: Due::Retry(parked), .. }) => vec![again(parked)],
+        Event::RedeliveryRequested(asked) => {
+            let is_repeated = state.request.is_some_and(|known| known.has_taken(at, record.time));
+            let is_possible = asked.tells_of <= asked.failed && asked.failed < at;
+            let is_first = is_possible && !is_repeated;
+            is_first.then(|| asked.delivery(at)).into_iter().collect()
+        }
         Event::CameDue(_)
         | Event::DeliveriesParked(_)
         | Event::AddressClaimed(_)
@@ -54,6 +62,7 @@ fn show(state: &State, record: &Recorded, posted: &Posted) -> Vec<Delivery> {
     let show = |(id, endpoint): (&EndpointId, &Endpoint)| Delivery {
         id: DeliveryId::new(posted.id, at, *id),
         cause: at,
+        tells_of: at,
         item: posted.id,
         endpoint: *id,
         platform: endpoint.address.platform(),
@@ -83,6 +92,7 @@ fn tell_others(state: &State, at: Offset, origin: Option<EndpointId>) -> Vec<Del
     let sync = |(id, endpoint): (&EndpointId, &Endpoint)| Delivery {
         id: DeliveryId::new(item.id, at, *id),
         cause: at,
+        tells_of: at,
         item: item.id,
         endpoint: *id,
         platform: endpoint.address.platform(),
@@ -96,6 +106,7 @@ const fn again(parked: &ParkedDelivery) -> Delivery {
     Delivery {
         id: parked.delivery,
         cause: parked.cause,
+        tells_of: parked.tells_of,
         item: parked.item,
         endpoint: parked.endpoint,
         platform: parked.platform,

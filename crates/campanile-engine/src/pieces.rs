@@ -70,7 +70,8 @@ impl Pieces {
         };
         let keys = touches(record.fact.user, &record.fact.event);
         if keys.clone().any(|key| matches!(key, PieceKey::Request(..)) && !self.is_known(&key)) {
-            keys.filter(|key| matches!(key, PieceKey::Item(..))).for_each(|key| {
+            let is_post = matches!(record.fact.event, Event::NotificationPosted(_));
+            keys.filter(|key| is_post && matches!(key, PieceKey::Item(..))).for_each(|key| {
                 self.known.remove(&key);
             });
             return (Changes::default(), Vec::new());

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use campanile_core::port::Stream;
 use campanile_core::{
     AgendaEntry, DeliveryId, Due, EndpointId, Event, Fact, NotificationId, Offset, Parked,
-    ParkedDelivery, Receipt, Settled, Sweep, SweepStep,
+    ParkedDelivery, Receipt, Redelivery, Settled, Sweep, SweepStep,
 };
 use campanile_proto::codec::{
     DecodeError, decode_fact, decode_receipt, encode_fact, encode_receipt,
@@ -44,6 +44,10 @@ fn event(event: &Event, new: &dyn Fn(Offset) -> Offset) -> Option<Event> {
             let due = Due::Retry(delivery(*parked, new));
             Some(Event::CameDue(AgendaEntry { at: *at, due }))
         }
+        Event::RedeliveryRequested(it) => {
+            let (failed, tells_of) = (new(it.failed), new(it.tells_of));
+            Some(Event::RedeliveryRequested(Redelivery { failed, tells_of, ..*it }))
+        }
         // A cursor is between records of all users, who are apart now: one that is not carried out
         // means nothing any more, rather than too much.
         Event::AllDismissed { origin, .. } => {
@@ -72,9 +76,10 @@ fn event(event: &Event, new: &dyn Fn(Offset) -> Offset) -> Option<Event> {
 }
 
 fn delivery(parked: ParkedDelivery, new: &dyn Fn(Offset) -> Offset) -> ParkedDelivery {
-    let ParkedDelivery { delivery, item, cause, endpoint, .. } = parked;
-    let now = new(cause);
-    ParkedDelivery { delivery: id(delivery, item, (cause, now), endpoint), cause: now, ..parked }
+    let ParkedDelivery { delivery, item, cause, tells_of, endpoint, .. } = parked;
+    let (now, tells_of) = (new(cause), new(tells_of));
+    let delivery = id(delivery, item, (cause, now), endpoint);
+    ParkedDelivery { delivery, cause: now, tells_of, ..parked }
 }
 
 fn receipt(receipt: Receipt, new: &dyn Fn(Offset) -> Offset) -> Receipt {
@@ -116,6 +121,7 @@ mod tests {
             delivery: DeliveryId::new(ITEM, Offset(cause), ENDPOINT),
             item: ITEM,
             cause: Offset(cause),
+            tells_of: Offset(cause),
             endpoint: ENDPOINT,
             platform: Platform::Apns,
             kind: DeliveryKind::Sync,
@@ -147,6 +153,17 @@ mod tests {
             })
         };
         assert_eq!(moved(event(5)), Some(event(15)));
+        let again = |failed: u64, tells_of: u64| {
+            Event::RedeliveryRequested(Redelivery {
+                item: ITEM,
+                endpoint: ENDPOINT,
+                platform: Platform::Apns,
+                kind: DeliveryKind::Sync,
+                failed: Offset(failed),
+                tells_of: Offset(tells_of),
+            })
+        };
+        assert_eq!(moved(again(7, 5)), Some(again(17, 15)));
         assert_eq!(moved(Event::NotificationRecalled { id: ITEM, revision: None }), None);
     }
 

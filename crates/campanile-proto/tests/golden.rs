@@ -101,6 +101,7 @@ const fn parked() -> ParkedDelivery {
         delivery: DELIVERY,
         item: ITEM,
         cause: Offset(300),
+        tells_of: Offset(300),
         endpoint: ENDPOINT,
         platform: Platform::Apns,
         kind: DeliveryKind::Show { revision: 2 },
@@ -204,6 +205,29 @@ fn events_about_time() {
     check_event("deliveries_parked", Event::DeliveriesParked(put_off));
     let due = Due::Expire { id: ITEM, revision: 2 };
     check_event("came_due", Event::CameDue(AgendaEntry { at: LATER, due }));
+}
+
+#[test]
+fn redeliveries() {
+    let first = Redelivery {
+        item: ITEM,
+        endpoint: ENDPOINT,
+        platform: Platform::Apns,
+        kind: DeliveryKind::Show { revision: 2 },
+        failed: Offset(300),
+        tells_of: Offset(300),
+    };
+    check_event("redelivery_requested", Event::RedeliveryRequested(first));
+    let again = Redelivery { failed: Offset(301), kind: DeliveryKind::Sync, ..first };
+    check_event("redelivery_requested_again", Event::RedeliveryRequested(again));
+    let parked = ParkedDelivery { tells_of: Offset(299), ..parked() };
+    let entry = AgendaEntry { at: LATER, due: Due::Retry(parked) };
+    check(
+        "agenda_retry_redelivery",
+        &entry,
+        codec::encode_agenda_entry,
+        codec::decode_agenda_entry,
+    );
 }
 
 #[test]

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use campanile_core::{
     AddressClaim, AgendaEntry, Content, DeliveryId, DeliveryKind, Displaced, Due, Event, Fact,
     Fingerprint, Generation, Offset, Parked, ParkedDelivery, Partition, Platform, PlatformMask,
-    Position, Posted, Priority, PushStyle, Recorded, RequestStamp, RetireReason, StateChange,
-    Sweep, SweepStep, Timestamp, UserAction, UserRef,
+    Position, Posted, Priority, PushStyle, Recorded, Redelivery, RequestStamp, RetireReason,
+    StateChange, Sweep, SweepStep, Timestamp, UserAction, UserRef,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -87,6 +87,7 @@ pub fn events(whose: UserRef) -> BoxedStrategy<Event> {
             .prop_map(|(id, origin)| Event::NotificationDeleted { id, origin }),
         2 => entries(whose).prop_map(Event::CameDue),
         1 => parkings(whose),
+        2 => redeliveries(whose),
     ]
     .boxed()
 }
@@ -220,9 +221,20 @@ fn parked(whose: UserRef) -> impl Strategy<Value = ParkedDelivery> {
             let (endpoint, cause) = (device.endpoint(whose), Offset(cause));
             let delivery = DeliveryId::new(item, cause, endpoint);
             let platform = Platform::Apns;
-            ParkedDelivery { delivery, item, cause, endpoint, platform, kind, attempts }
+            let tells_of = cause;
+            ParkedDelivery { delivery, item, cause, tells_of, endpoint, platform, kind, attempts }
         },
     )
+}
+
+fn redeliveries(whose: UserRef) -> impl Strategy<Value = Event> {
+    let offsets = (0..100_u64, 0..100_u64);
+    (parked(whose), offsets).prop_map(|(parked, (failed, tells_of))| {
+        let ParkedDelivery { item, endpoint, platform, kind, .. } = parked;
+        let (failed, tells_of) = (Offset(failed), Offset(tells_of));
+        let asked = Redelivery { item, endpoint, platform, kind, failed, tells_of };
+        Event::RedeliveryRequested(asked)
+    })
 }
 
 fn parkings(whose: UserRef) -> impl Strategy<Value = Event> {

@@ -138,6 +138,7 @@ fn request_of(user: UserRef, event: &Event) -> Option<PieceKey> {
         Event::NotificationPosted(posted) => {
             posted.request.map(|stamp| PieceKey::Request(user, stamp.key))
         }
+        Event::RedeliveryRequested(asked) => Some(PieceKey::Request(user, asked.request())),
         _ => None,
     }
 }

@@ -154,6 +154,13 @@ fn summary(event: &Event) -> String {
             Due::Displace(who) => format!("{} lost its address", who.endpoint),
             Due::Sweep(sweep) => format!("sweep of {}", sweep.event),
         },
+        Event::RedeliveryRequested(again) => {
+            let kind = match again.kind {
+                DeliveryKind::Show { revision } => format!("show of revision {revision}"),
+                DeliveryKind::Sync => "sync".to_owned(),
+            };
+            format!("{kind} to {}, which failed after {}", again.endpoint, again.failed)
+        }
         Event::NotificationRecalled { revision, .. } => {
             revision.map_or_else(String::new, |revision| format!("revision {revision}"))
         }

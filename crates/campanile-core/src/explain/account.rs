@@ -54,14 +54,15 @@ impl Account {
         }
         let (time, cause) = (record.time, record.position.offset);
         let verdict = changes.verdict;
-        let happened = What::Happened {
-            event: Box::new(event.clone()),
-            verdict: verdict.filter(|_| matches!(event, Event::NotificationPosted(_))),
-            changed: changes.item,
-        };
+        let happened =
+            What::Happened { event: Box::new(event.clone()), verdict, changed: changes.item };
         self.steps.push(Step { time, cause, endpoint: None, what: happened });
         let planned = plan(state, record);
         let named: BTreeSet<_> = planned.iter().map(|delivery| delivery.endpoint).collect();
+        if let (Event::RedeliveryRequested(redelivery), true) = (event, planned.is_empty()) {
+            let (endpoint, what) = (Some(redelivery.endpoint), What::NotPlanned(WhyNot::Repeated));
+            self.steps.push(Step { time, cause, endpoint, what });
+        }
         planned.into_iter().for_each(|delivery| self.planned(time, delivery));
         if let Event::NotificationPosted(posted) = event {
             self.posts.push(Post {
@@ -132,7 +133,9 @@ impl Account {
     fn settled(&mut self, receipt: &Receipt, settled: &Settled) {
         let Settled { delivery: id, endpoint, kind, attempts, at, ref end } = *settled;
         let (cause, item, platform) = (receipt.cause, receipt.item, receipt.platform);
-        let delivery = Delivery { id, cause, item, endpoint, platform, kind, attempts };
+        // A redelivery is known by its event, if the log still has that.
+        let tells_of = cause;
+        let delivery = Delivery { id, cause, tells_of, item, endpoint, platform, kind, attempts };
         let planned = self.find(delivery);
         planned.delivery.attempts = planned.delivery.attempts.max(attempts);
         if !matches!(planned.standing, Standing::Ended { end: End::Accepted { .. }, .. }) {
@@ -233,6 +236,7 @@ fn left_out_of_change<'a>(
 }
 
 const fn delivered(parked: &ParkedDelivery) -> Delivery {
-    let ParkedDelivery { delivery: id, item, cause, endpoint, platform, kind, attempts } = *parked;
-    Delivery { id, cause, item, endpoint, platform, kind, attempts }
+    let ParkedDelivery { delivery: id, item, cause, tells_of, endpoint, platform, kind, attempts } =
+        *parked;
+    Delivery { id, cause, tells_of, item, endpoint, platform, kind, attempts }
 }

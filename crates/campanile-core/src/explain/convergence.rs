@@ -1,6 +1,6 @@
 //! How far a user's endpoints agree with an item.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{PlannedDelivery, Standing};
 use crate::{DeliveryKind, End, EndpointId, Item, Offset, Reach};
@@ -51,9 +51,13 @@ impl Convergence {
     fn show(revision: u32, posted: Offset, planned: &[PlannedDelivery]) -> Self {
         let mut found = Self::new(Goal::Show { revision });
         let of_revision = |it: &&PlannedDelivery| {
-            it.delivery.cause == posted && it.delivery.kind != DeliveryKind::Sync
+            it.delivery.tells_of == posted && it.delivery.kind != DeliveryKind::Sync
         };
-        planned.iter().filter(of_revision).for_each(|it| found.count(Some(&it.standing)));
+        let mut told = BTreeMap::<EndpointId, Vec<&Standing>>::new();
+        for it in planned.iter().filter(of_revision) {
+            told.entry(it.delivery.endpoint).or_default().push(&it.standing);
+        }
+        told.values().for_each(|told| found.count(best(told)));
         found
     }
 
@@ -77,11 +81,10 @@ impl Convergence {
             let told = |it: &&PlannedDelivery| {
                 it.delivery.endpoint == id
                     && it.delivery.kind == DeliveryKind::Sync
-                    && it.delivery.cause >= news
+                    && it.delivery.tells_of >= news
             };
             let told: Vec<_> = planned.iter().filter(told).map(|it| &it.standing).collect();
-            let best = told.iter().find(|it| is_accepted(it)).or_else(|| told.last());
-            found.count(best.copied());
+            found.count(best(&told));
         }
         found
     }
@@ -105,6 +108,11 @@ impl Convergence {
         *which = which.saturating_add(1);
         self.total = self.total.saturating_add(1);
     }
+}
+
+/// What counts of all that an endpoint was told, in the order of the log.
+fn best<'told>(told: &[&'told Standing]) -> Option<&'told Standing> {
+    told.iter().find(|it| is_accepted(it)).or_else(|| told.last()).copied()
 }
 
 const fn is_accepted(standing: &Standing) -> bool {

@@ -1,11 +1,12 @@
-//! Remembered requests: what makes a retried publish one notification.
+//! Remembered requests: what makes a retried publish one notification, and a failure that is asked
+//! for again twice one redelivery.
 
-use crate::{Fingerprint, NotificationId, Offset, RequestStamp, Timestamp};
+use crate::{Fingerprint, NotificationId, Offset, Timestamp};
 
-/// What became of a post.
+/// What became of a post, or of a redelivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PostVerdict {
-    /// It is a new revision.
+    /// It is a new revision; or the first redelivery of its failure.
     Accepted,
     /// The same request again: nothing.
     Repeated,
@@ -13,34 +14,34 @@ pub enum PostVerdict {
     Conflicted,
 }
 
-/// The first post of a request.
+/// The first post or redelivery of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestRecord {
     /// Where it stands.
     pub at: Offset,
     /// What it said.
     pub fingerprint: Fingerprint,
-    /// The item it posted.
+    /// The item it is about.
     pub item: NotificationId,
     /// Until when the key means this request; a post from then on is a new request.
     pub until: Timestamp,
 }
 
 impl RequestRecord {
-    /// What the post at `at`, appended at `time`, with this record's key amounts to.
+    /// What a post or redelivery at `at`, appended at `time`, with this record's key amounts to.
     #[must_use]
     pub(crate) fn verdict(
         &self,
         at: Offset,
         time: Timestamp,
-        stamp: &RequestStamp,
+        said: Fingerprint,
     ) -> Option<PostVerdict> {
         if self.at == at {
             Some(PostVerdict::Accepted)
         } else if self.at < at && self.until <= time {
             None
         } else {
-            Some(self.compare(stamp.fingerprint))
+            Some(self.compare(said))
         }
     }
 

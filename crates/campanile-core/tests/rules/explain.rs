@@ -53,7 +53,8 @@ fn parked(cause: u64, device: Device, kind: DeliveryKind) -> ParkedDelivery {
     let (item, endpoint) = (item(whose, "a"), device.endpoint(whose));
     let delivery = DeliveryId::new(item, cause, endpoint);
     let platform = Platform::Apns;
-    ParkedDelivery { delivery, item, cause, endpoint, platform, kind, attempts: 5 }
+    let tells_of = cause;
+    ParkedDelivery { delivery, item, cause, tells_of, endpoint, platform, kind, attempts: 5 }
 }
 
 fn put_off(delivery: ParkedDelivery) -> Step {

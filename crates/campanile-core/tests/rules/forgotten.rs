@@ -109,6 +109,7 @@ fn a_parked_delivery_of_a_forgotten_item_ends_as_expired() {
         delivery: delivery.id,
         item: delivery.item,
         cause: delivery.cause,
+        tells_of: delivery.tells_of,
         endpoint: delivery.endpoint,
         platform: delivery.platform,
         kind: delivery.kind,

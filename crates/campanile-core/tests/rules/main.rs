@@ -21,6 +21,7 @@ mod items;
 mod plan;
 mod plan_properties;
 mod quota;
+mod redelivery;
 mod requests;
 mod still_due;
 mod sweeps;

@@ -161,6 +161,7 @@ fn parked() -> ParkedDelivery {
         delivery: DeliveryId::new(id, Offset(2), endpoint),
         item: id,
         cause: Offset(2),
+        tells_of: Offset(2),
         endpoint,
         platform: Platform::Apns,
         kind: DeliveryKind::Show { revision: 1 },

@@ -207,7 +207,8 @@ mod tests {
         let (endpoint, item, _) = LANE;
         let (cause, kind, platform) = (Offset(cause), DeliveryKind::Sync, Platform::Apns);
         let id = DeliveryId::new(item, cause, endpoint);
-        let delivery = Delivery { id, cause, item, endpoint, platform, kind, attempts: 0 };
+        let delivery =
+            Delivery { id, cause, tells_of: cause, item, endpoint, platform, kind, attempts: 0 };
         Some(Job {
             delivery,
             app: AppId::new("app").ok()?,

@@ -78,6 +78,7 @@ impl Outbox {
             delivery: delivery.id,
             item: delivery.item,
             cause: delivery.cause,
+            tells_of: delivery.tells_of,
             endpoint: delivery.endpoint,
             platform: delivery.platform,
             kind: delivery.kind,

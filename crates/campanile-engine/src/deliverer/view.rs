@@ -66,7 +66,7 @@ impl View {
         let registering = events.iter().filter(registers).map(|event| event.fact.user);
         let registering: BTreeSet<UserRef> = registering.collect();
         let may_hear = |event: &&&Arc<Recorded>| {
-            matches!(event.fact.event, Event::CameDue(_))
+            matches!(event.fact.event, Event::CameDue(_) | Event::RedeliveryRequested(_))
                 || registering.contains(&event.fact.user)
                 || self.has_endpoint(event.fact.user)
         };
@@ -190,6 +190,7 @@ impl View {
             Event::CameDue(AgendaEntry { due: Due::Retry(parked), .. }) => {
                 parked.platform == self.platform
             }
+            Event::RedeliveryRequested(asked) => asked.platform == self.platform,
             Event::CameDue(_)
             | Event::DeliveriesParked(_)
             | Event::AddressClaimed(_)

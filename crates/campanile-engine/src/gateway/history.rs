@@ -2,8 +2,8 @@
 
 use campanile_core::port::{EventLog, HistoryQuery, Piece, PieceKey, Record, Stream};
 use campanile_core::{
-    Changes, Event, Item, NotificationId, Offset, Partition, Position, PostVerdict, Receipt,
-    Recorded, Timestamp, touches,
+    Changes, Item, NotificationId, Offset, Partition, Position, PostVerdict, Receipt, Recorded,
+    Timestamp, touches,
 };
 use campanile_proto::codec;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ pub enum TimelineEntry {
     Event {
         /// What.
         recorded: Box<Recorded>,
-        /// What became of it, if it was a post.
+        /// What became of it, if it was a post or a redelivery.
         verdict: Option<PostVerdict>,
         /// Whether it changed the item.
         changed: bool,
@@ -92,8 +92,6 @@ impl Gateway {
         let mut entries = Vec::new();
         for recorded in self.events(&whom).await? {
             let Changes { verdict, item: changed, .. } = fold(&mut pieces, &recorded);
-            let is_post = matches!(recorded.fact.event, Event::NotificationPosted(_));
-            let verdict = verdict.filter(|_| is_post);
             if recorded.fact.event.item() == Some(id) {
                 let recorded = Box::new(recorded);
                 entries.push(TimelineEntry::Event { recorded, verdict, changed });

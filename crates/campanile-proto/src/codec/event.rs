@@ -2,14 +2,15 @@
 
 use bytes::{Bytes, BytesMut};
 use campanile_core::{
-    AddressClaim, Event, Fact, Offset, Parked, Posted, RequestStamp, StateChange, Sweep, SweepStep,
+    Address, AddressClaim, EndpointId, Event, Fact, Offset, Parked, Posted, PushStyle, Redelivery,
+    RegistrationId, RequestStamp, StateChange, Sweep, SweepStep, Timestamp,
 };
 use prost::Message;
 
 use super::field::{Id128, app, invalid, mask, need, one_of, shared, text, time};
 use super::vocabulary::{
-    address, agenda, agenda_to_wire, content, delivery, delivery_to_wire, registration,
-    registration_to_wire, style, style_to_wire, sweep_to_wire,
+    address, agenda, agenda_to_wire, content, delivery, delivery_to_wire, kind, kind_to_wire,
+    registration, registration_to_wire, style, style_to_wire, sweep_to_wire,
 };
 use super::{DecodeError, SCHEMA_MAJOR, SCHEMA_MINOR, open};
 use crate::convert;
@@ -23,13 +24,8 @@ const BODY: u32 = 15;
 pub fn encode_fact(fact: &Fact) -> Bytes {
     match &fact.event {
         Event::EndpointRegistered { endpoint, registration, address, style, lease_until } => {
-            let body = v1::EndpointRegisteredBody {
-                endpoint: Some(endpoint.wire()),
-                registration: Some(registration.wire()),
-                address: Some(convert::address_to_wire(address)),
-                lease_until_ms: lease_until.as_millis(),
-                push_style: style_to_wire(*style),
-            };
+            let who = (*endpoint, *registration);
+            let body = registered_body(who, address, *style, *lease_until);
             seal(fact, EventType::EndpointRegistered, &body)
         }
         Event::EndpointRenewed { endpoint, registration, lease_until } => {
@@ -48,14 +44,7 @@ pub fn encode_fact(fact: &Fact) -> Bytes {
             };
             seal(fact, EventType::EndpointRetired, &body)
         }
-        Event::AddressClaimed(claim) => {
-            let body = v1::AddressClaimedBody {
-                by: Some(registration_to_wire(claim.by)),
-                lease_until_ms: claim.lease_until.as_millis(),
-                renews: claim.renews,
-            };
-            seal(fact, EventType::AddressClaimed, &body)
-        }
+        Event::AddressClaimed(claim) => seal(fact, EventType::AddressClaimed, &claimed_body(claim)),
         Event::NotificationPosted(posted) => {
             seal(fact, EventType::NotificationPosted, &posted_body(posted))
         }
@@ -88,6 +77,9 @@ pub fn encode_fact(fact: &Fact) -> Bytes {
         Event::CameDue(entry) => {
             let body = v1::CameDueBody { entry: Some(agenda_to_wire(entry)) };
             seal(fact, EventType::CameDue, &body)
+        }
+        Event::RedeliveryRequested(redelivery) => {
+            seal(fact, EventType::RedeliveryRequested, &redelivery_body(redelivery))
         }
     }
 }
@@ -138,6 +130,29 @@ fn envelope(fact: &Fact, kind: EventType) -> v1::Envelope {
     }
 }
 
+fn registered_body(
+    (endpoint, registration): (EndpointId, RegistrationId),
+    address: &Address,
+    style: PushStyle,
+    lease_until: Timestamp,
+) -> v1::EndpointRegisteredBody {
+    v1::EndpointRegisteredBody {
+        endpoint: Some(endpoint.wire()),
+        registration: Some(registration.wire()),
+        address: Some(convert::address_to_wire(address)),
+        lease_until_ms: lease_until.as_millis(),
+        push_style: style_to_wire(style),
+    }
+}
+
+fn claimed_body(claim: &AddressClaim) -> v1::AddressClaimedBody {
+    v1::AddressClaimedBody {
+        by: Some(registration_to_wire(claim.by)),
+        lease_until_ms: claim.lease_until.as_millis(),
+        renews: claim.renews,
+    }
+}
+
 fn posted_body(posted: &Posted) -> v1::NotificationPostedBody {
     let stamp = |stamp: RequestStamp| v1::RequestStamp {
         key: Some(stamp.key.wire()),
@@ -180,6 +195,17 @@ fn parked_body(parked: &Parked) -> v1::DeliveriesParkedBody {
     }
 }
 
+fn redelivery_body(redelivery: &Redelivery) -> v1::RedeliveryRequestedBody {
+    let Redelivery { endpoint, platform, kind, failed, tells_of, .. } = *redelivery;
+    v1::RedeliveryRequestedBody {
+        endpoint: Some(endpoint.wire()),
+        platform: convert::platform_to_wire(platform).into(),
+        shows_revision: kind_to_wire(kind),
+        failed: failed.0,
+        tells_of: (tells_of != failed).then_some(tells_of.0),
+    }
+}
+
 fn decode_event(envelope: &v1::Envelope) -> Result<Event, DecodeError> {
     let number = envelope.r#type;
     let kind = EventType::try_from(number)
@@ -216,6 +242,7 @@ fn decode_event(envelope: &v1::Envelope) -> Result<Event, DecodeError> {
             let body: v1::CameDueBody = body(envelope)?;
             Ok(Event::CameDue(agenda(body.entry)?))
         }
+        EventType::RedeliveryRequested => redelivery(envelope, &body(envelope)?),
     }
 }
 
@@ -313,5 +340,19 @@ fn parked(envelope: &v1::Envelope, body: v1::DeliveriesParkedBody) -> Result<Eve
         reason: body.reason,
         hold: body.hold.map(hold).transpose()?,
         deliveries: deliveries.collect::<Result<_, _>>()?,
+    }))
+}
+
+fn redelivery(
+    envelope: &v1::Envelope,
+    body: &v1::RedeliveryRequestedBody,
+) -> Result<Event, DecodeError> {
+    Ok(Event::RedeliveryRequested(Redelivery {
+        item: notification(envelope)?,
+        endpoint: Id128::need("endpoint", body.endpoint)?,
+        platform: one_of("platform", body.platform, convert::platform_from_wire)?,
+        kind: kind(body.shows_revision),
+        failed: Offset(body.failed),
+        tells_of: Offset(body.tells_of.unwrap_or(body.failed)),
     }))
 }

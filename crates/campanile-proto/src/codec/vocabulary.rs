@@ -72,6 +72,7 @@ pub(super) fn delivery_to_wire(parked: &ParkedDelivery) -> v1::ParkedDelivery {
         platform: convert::platform_to_wire(parked.platform).into(),
         shows_revision: kind_to_wire(parked.kind),
         attempts: parked.attempts,
+        tells_of: (parked.tells_of != parked.cause).then_some(parked.tells_of.0),
     }
 }
 
@@ -83,6 +84,7 @@ pub(super) fn delivery(
         delivery: Id128::need("delivery.delivery", wire.delivery)?,
         item,
         cause: Offset(wire.cause),
+        tells_of: Offset(wire.tells_of.unwrap_or(wire.cause)),
         endpoint: Id128::need("delivery.endpoint", wire.endpoint)?,
         platform: one_of("delivery.platform", wire.platform, convert::platform_from_wire)?,
         kind: kind(wire.shows_revision),

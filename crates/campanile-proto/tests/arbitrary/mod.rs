@@ -117,6 +117,12 @@ fn event() -> impl Strategy<Value = Event> {
             .prop_map(|(id, origin)| Event::NotificationDeleted { id, origin }),
         parked().prop_map(Event::DeliveriesParked),
         agenda_entry().prop_map(Event::CameDue),
+        (item_id(), endpoint_id(), platform(), kind(), offset(), offset()).prop_map(
+            |(item, endpoint, platform, kind, failed, tells_of)| {
+                let asked = Redelivery { item, endpoint, platform, kind, failed, tells_of };
+                Event::RedeliveryRequested(asked)
+            }
+        ),
     ]
 }
 
@@ -169,11 +175,13 @@ const NOT_SET: NotificationId = NotificationId::from_bytes([0; 16]);
 
 /// Its item is set by whoever holds it.
 fn parked_delivery() -> impl Strategy<Value = ParkedDelivery> {
-    (id(DeliveryId::from_bytes), offset(), endpoint_id(), platform(), kind(), number()).prop_map(
-        |(delivery, cause, endpoint, platform, kind, attempts)| ParkedDelivery {
+    let causes = (offset(), offset());
+    (id(DeliveryId::from_bytes), causes, endpoint_id(), platform(), kind(), number()).prop_map(
+        |(delivery, (cause, tells_of), endpoint, platform, kind, attempts)| ParkedDelivery {
             delivery,
             item: NOT_SET,
             cause,
+            tells_of,
             endpoint,
             platform,
             kind,

@@ -49,6 +49,7 @@ fn parked(name: &str, cause: Offset) -> ParkedDelivery {
         delivery: DeliveryId::new(item, cause, endpoint),
         item,
         cause,
+        tells_of: cause,
         endpoint,
         platform: Platform::Apns,
         kind: DeliveryKind::Show { revision: 1 },

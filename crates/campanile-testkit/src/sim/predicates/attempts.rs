@@ -182,7 +182,7 @@ pub(super) fn not_after_what_is_known(ground: &Ground, past: &Past, attempts: &[
         let shows = planned.delivery.kind != DeliveryKind::Sync;
         let known = known.filter(|_| shows).and_then(|known| states.get(known..));
         let is_over = |item: &Item| {
-            let is_old = item.posted_at.is_some_and(|posted| posted > attempt.cause);
+            let is_old = item.posted_at.is_some_and(|it| it > planned.delivery.tells_of);
             item.is_handled() || item.ended.is_some() || is_old
         };
         // A worker may know more than is told here: that it is unhandled again.

@@ -1,8 +1,8 @@
 //! G7: what devices show at rest.
 
 use campanile_core::{
-    DeliveryKind, Displaced, End, Ended, Endpoint, EndpointId, Event, Item, NotificationId,
-    RetireReason, Suppression,
+    DeliveryKind, Displaced, End, Ended, Endpoint, EndpointId, Event, Item, NotificationId, Offset,
+    RetireReason, Settled, Suppression,
 };
 
 use crate::sim::clients::Clients;
@@ -45,7 +45,7 @@ fn is_wrong(past: &Past, item: &Item, shown: Shown) -> Option<&'static str> {
     let DeliveryKind::Show { revision } = planned.delivery.kind else { return None };
     // What is not one of the item's revisions was shown before the item was forgotten, long after
     // its end, and began anew.
-    item.revision_posted_at(planned.delivery.cause)?;
+    item.revision_posted_at(planned.delivery.tells_of)?;
     match item.ended {
         Some(Ended::Deleted) => return Some("which is deleted"),
         Some(Ended::Recalled) => return Some("which is taken back"),
@@ -87,8 +87,14 @@ impl Case<'_> {
         let settled = settled.flat_map(|(_, _, receipt)| {
             receipt.settled.iter().map(move |settled| (receipt.cause, settled))
         });
+        // A redelivery says nothing newer than what it tells of.
+        let tells_of = |cause: Offset, settled: &Settled| {
+            let planned = self.past.planned.get(&settled.delivery);
+            planned.map_or(cause, |planned| planned.delivery.tells_of)
+        };
         let here = settled.filter(|(_, settled)| settled.endpoint == self.endpoint);
-        here.max_by_key(|(cause, _)| *cause).map(|(_, settled)| &settled.end)
+        here.max_by_key(|(cause, it)| (tells_of(*cause, it), *cause))
+            .map(|(_, settled)| &settled.end)
     }
 
     /// Whether the last that was to be said to the endpoint about the item was not taken.
