@@ -20,6 +20,8 @@ use tonic::body::Body;
 use tonic::codegen::Service;
 use tonic::{Code, Status};
 
+use crate::arrival::in_time;
+use crate::server::ServerConfig;
 use crate::status::{Answer, from_transport};
 
 /// Names the request in answers and logs.
@@ -50,13 +52,20 @@ pub(crate) struct Admission<S> {
     entropy: Arc<dyn Entropy>,
     apps: Apps,
     room: Arc<Semaphore>,
+    /// How long a message may take to arrive.
+    arrive_within: Duration,
 }
 
 impl<S> Admission<S> {
-    /// Lets `calls` calls for `apps` run at once.
-    pub(crate) fn new(inner: S, entropy: Arc<dyn Entropy>, apps: Apps, calls: usize) -> Self {
-        let room = Arc::new(Semaphore::new(calls.min(Semaphore::MAX_PERMITS)));
-        Self { inner, entropy, apps, room }
+    /// Lets calls for `apps` run, as many at once and as slowly as `config` says.
+    pub(crate) fn new(
+        inner: S,
+        entropy: Arc<dyn Entropy>,
+        apps: Apps,
+        config: &ServerConfig,
+    ) -> Self {
+        let room = Arc::new(Semaphore::new(config.calls.min(Semaphore::MAX_PERMITS)));
+        Self { inner, entropy, apps, room, arrive_within: config.arrive_within }
     }
 
     fn admit(&self, headers: &HeaderMap, id: &HeaderValue) -> Result<Admitted, Answer> {
@@ -89,6 +98,7 @@ where
         let limit = deadline(request.headers());
         let call = admitted.and_then(|admitted| {
             request.extensions_mut().insert(admitted.clone());
+            let request = in_time(request, self.arrive_within);
             Ok((self.inner.call(request), limit?, admitted))
         });
         Box::pin(async move {

@@ -9,6 +9,7 @@
 //! words (`admission.rs`).
 
 mod admission;
+mod arrival;
 mod bind;
 mod client;
 mod connection;

@@ -42,6 +42,8 @@ pub struct ServerConfig {
     pub calls: usize,
     /// Calls running at once on one connection; a further one waits at the client.
     pub calls_per_connection: u32,
+    /// How long the message of a call may take to arrive, unless the client streams several.
+    pub arrive_within: Duration,
     /// Metadata of a call, in bytes as HTTP/2 counts them (RFC 9113, 6.5.2).
     pub header_bytes: u32,
     /// A request message, in bytes; a larger one is answered RESOURCE_EXHAUSTED.
@@ -68,6 +70,7 @@ impl Default for ServerConfig {
             connections: 10_000,
             calls: 20_000,
             calls_per_connection: 256,
+            arrive_within: Duration::from_secs(10),
             header_bytes: 16 * 1024,
             message_bytes: 1024 * 1024,
             stream_window: 1024 * 1024,
@@ -136,7 +139,7 @@ pub async fn serve(
     routes.add_service(reflection.build_v1()?);
     let names = add_services(&mut routes, &config, &services, &shutdown);
     let Services { apps, entropy, .. } = services;
-    let routes = Admission::new(routes.routes().prepare(), entropy, apps, config.calls);
+    let routes = Admission::new(routes.routes().prepare(), entropy, apps, &config);
 
     report(&reporter, &names, true).await;
     let connections = Box::pin(accept(listener, config.connections));

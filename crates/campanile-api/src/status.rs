@@ -72,6 +72,12 @@ impl Answer {
         Self::new(Code::DeadlineExceeded, "DEADLINE", "the deadline of the call has passed")
     }
 
+    /// The message of the call did not come within the time that it has.
+    pub(crate) fn too_slow(limit: Duration) -> Self {
+        let reason = format!("the message did not arrive within {limit:?}");
+        Self::new(Code::DeadlineExceeded, "TOO_SLOW", reason)
+    }
+
     /// As one part of an answer to many.
     pub(crate) fn into_failure(self) -> v1::Failure {
         let millis = |wait: Duration| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);

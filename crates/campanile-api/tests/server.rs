@@ -30,7 +30,7 @@ use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 
-use tower::raw::{Raw, flood_with_resets, frame};
+use tower::raw::{Arrival, Raw, flood_with_resets, frame};
 use tower::{APP, Tower, USER, eventually, list, publish, soon, titled, user};
 
 async fn channel(tower: &Tower) -> Channel {
@@ -148,6 +148,46 @@ async fn running_calls_are_bounded() {
     }
     drop(second);
     eventually(|| async { tower.client.list_notifications(list(USER)).await.ok() }).await;
+}
+
+#[tokio::test]
+async fn a_message_that_does_not_come_is_not_waited_for() {
+    let arrive_within = Duration::from_millis(200);
+    let tower = Tower::with(ServerConfig { arrive_within, ..ServerConfig::default() }).await;
+    let raw = Raw::connect(tower.address).await;
+    let whole = frame(&v1::PublishRequest::default().encode_to_vec());
+    let path = "/campanile.v1.Notifications/Publish";
+    // Nothing, a part of it, and all of it without an end.
+    let beginnings = [Vec::new(), vec![0, 0], whole.clone()];
+    for beginning in beginnings {
+        let answer = raw.call_as(path, &[], beginning, Arrival::Endless).await.unwrap();
+        assert_eq!(answer.code(), Code::DeadlineExceeded, "{answer:?}");
+    }
+    let stream = "/campanile.v1.Notifications/PublishStream";
+    let quiet = raw.call_as(stream, &[], Vec::new(), Arrival::Endless);
+    let quiet = tokio::time::timeout(5 * arrive_within, quiet).await;
+    assert!(quiet.is_err(), "a stream may be quiet: {quiet:?}");
+    assert_eq!(raw.call(path, &[], whole).await.unwrap().code(), Code::InvalidArgument);
+}
+
+#[tokio::test]
+async fn streams_of_a_user_are_bounded() {
+    let tower = Tower::start().await;
+    let watch =
+        |who| v1::WatchRequest { app: APP.into(), target: user(who), cursor: String::new() };
+    let mut streams = Vec::new();
+    for _ in 0..100 {
+        let mut stream = tower.client.watch(watch(USER)).await.unwrap();
+        soon(stream.message()).await.unwrap();
+        streams.push(stream);
+    }
+    match tower.client.watch(watch(USER)).await {
+        Err(ClientError::Refused { code, .. }) => assert_eq!(code, Code::ResourceExhausted),
+        other => panic!("{:?}", other.map(drop)),
+    }
+    tower.client.watch(watch("somebody.else")).await.unwrap();
+    streams.pop();
+    eventually(|| async { tower.client.watch(watch(USER)).await.ok() }).await;
 }
 
 #[tokio::test]

@@ -145,4 +145,6 @@ telemetry! {
     scheduler_displaced: Counter,
     /// Watch streams that fell behind and were closed.
     watch_closed: Counter,
+    /// Watch streams that were refused, because their user had too many.
+    watch_refused: Counter,
 }

@@ -29,6 +29,14 @@ impl Answer {
     }
 }
 
+/// How a message comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Arrival {
+    Whole,
+    /// Its end never comes.
+    Endless,
+}
+
 /// A connection that knows nothing of gRPC.
 pub(crate) struct Raw {
     sender: SendRequest<Bytes>,
@@ -52,6 +60,17 @@ impl Raw {
         headers: &[(&'static str, &str)],
         body: impl Into<Bytes>,
     ) -> Result<Answer, h2::Error> {
+        self.call_as(path, headers, body, Arrival::Whole).await
+    }
+
+    /// The same, with a message that comes as `arrival` says.
+    pub(crate) async fn call_as(
+        &self,
+        path: &str,
+        headers: &[(&'static str, &str)],
+        body: impl Into<Bytes>,
+        arrival: Arrival,
+    ) -> Result<Answer, h2::Error> {
         let mut request = http::Request::post(format!("http://localhost{path}"))
             .header("content-type", "application/grpc")
             .header("te", "trailers")
@@ -65,7 +84,7 @@ impl Raw {
             let (answer, mut stream) = sender.send_request(request, false)?;
             let body = body.into();
             // A server may answer and close the stream before it has read everything.
-            let _refused = stream.send_data(body, true);
+            let _refused = stream.send_data(body, arrival == Arrival::Whole);
             let answer = answer.await?;
             let (parts, mut body) = answer.into_parts();
             while let Some(data) = body.data().await {

@@ -16,6 +16,8 @@ use crate::{Error, RequestContext};
 
 /// Items in one message at most.
 const BATCH: usize = 100;
+/// Streams of one user at once: more than a user has devices and open pages.
+const STREAMS_PER_USER: usize = 100;
 /// The wait before a broken feed is subscribed to again.
 const RETRY: Duration = Duration::from_millis(200);
 
@@ -34,7 +36,7 @@ impl Gateway {
     /// Follows a user's items from `cursor` on, or from now on if there is none.
     ///
     /// # Errors
-    /// As [`Gateway::sync`].
+    /// As [`Gateway::sync`]; [`Error::Exhausted`] if the user has too many streams.
     pub async fn watch(
         self: &Arc<Self>,
         context: RequestContext,
@@ -44,6 +46,11 @@ impl Gateway {
         let whom = self.edge.whom(&context.app, target)?;
         // Subscribed before the first read, so that nothing falls between.
         let wake = Hub::subscribe(&self.hub, whom.partition, whom.user).await?;
+        if wake.others >= STREAMS_PER_USER {
+            self.edge.telemetry.watch_refused.add(1);
+            let reason = format!("the user has {STREAMS_PER_USER} streams");
+            return Err(Error::Exhausted { reason, retry_after: None });
+        }
         let next = match cursor {
             Some(cursor) => self.open_sync(&context, &whom, cursor).await?,
             None => self.edge.projection.view(whom.partition, &[]).await?.checkpoint,
@@ -93,6 +100,8 @@ struct Subscription {
     hub: Arc<Hub>,
     partition: Partition,
     user: UserRef,
+    /// How many of the user were there before.
+    others: usize,
     wakes: watch::Receiver<u64>,
 }
 
@@ -128,9 +137,9 @@ impl Hub {
         let mut partitions = self.partitions();
         let pump = partitions.get_mut(&partition)?;
         let (sender, watchers) = pump.users.entry(user).or_insert_with(|| (watch::channel(0).0, 0));
+        let (others, wakes) = (*watchers, sender.subscribe());
         *watchers += 1;
-        let wakes = sender.subscribe();
-        Some(Subscription { hub: self.clone(), partition, user, wakes })
+        Some(Subscription { hub: self.clone(), partition, user, others, wakes })
     }
 
     /// Wakes the watchers of these users, or all of the partition.

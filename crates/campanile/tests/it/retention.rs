@@ -84,8 +84,17 @@ async fn what_the_log_forgets_is_carried_forward() {
     publish(&client, notification("alice", "listed", None)).await.unwrap();
     let before = inbox_when(&client, "alice", |items| items.len() == 2).await;
     assert!(timeline(&client, "alice", &id).await.complete);
+    let then = now_ms();
 
     forgotten(&tower).await;
+    let request = v1::GetStateAtRequest {
+        app: APP.to_owned(),
+        target: user("alice"),
+        notification_id: id.clone(),
+        at: Some(prost_types::Timestamp { seconds: i64::try_from(then / 1000).unwrap(), nanos: 0 }),
+    };
+    let then = client.get_state_at(request).await.unwrap();
+    assert_eq!((then.item, then.complete), (None, false));
     let old = timeline(&client, "alice", &id).await;
     assert_eq!((old.entries.len(), old.complete), (0, false));
     all_is_as_before(&tower, &client, &before, 0).await;
