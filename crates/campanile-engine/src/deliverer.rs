@@ -338,7 +338,7 @@ impl Deliverer {
     ) -> Result<(), ReadError> {
         match event {
             Ok(GroupEvent::Assigned { progress }) => self.assigned(progress).await?,
-            Ok(GroupEvent::Records { partition, records }) => self.take_in(partition, records),
+            Ok(GroupEvent::Records { partition, records }) => self.take_in(partition, records)?,
             Ok(GroupEvent::Revoking { partition, .. }) => {
                 if let Some(intake) = self.partitions.get_mut(&partition) {
                     intake.is_revoking = true;

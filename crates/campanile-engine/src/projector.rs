@@ -86,8 +86,8 @@ impl Projector {
     /// Folds until shutdown.
     ///
     /// # Errors
-    /// [`ReadError`] if the log is damaged, the group is missing or the checkpoint is not in the
-    /// log any more: a human must look.
+    /// [`ReadError`] if the log is damaged or of a later release, the group is missing or the
+    /// checkpoint is not in the log any more: a human must look.
     pub async fn run(mut self, mut shutdown: Shutdown) -> Result<(), ReadError> {
         let mut reader = self.parts.log.join(&self.parts.group).await?;
         let mut pulse: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(sleep(PULSE));
@@ -267,6 +267,7 @@ impl Projector {
         records: &[&Record],
         to: Offset,
     ) -> Result<(), ReadError> {
+        check_format(partition, records.iter().copied())?;
         let applied = match self.prepare(partition, lane, records, to).await {
             Ok(write) => self.apply(write).await,
             Err(error) => Err(error),
@@ -345,6 +346,26 @@ impl Projector {
         sleep(RETRY).await;
         Ok(())
     }
+}
+
+/// Refuses records that a later release wrote in a format of its own. Whoever finishes records must
+/// not finish those: the later release would never see them.
+///
+/// # Errors
+/// [`ReadError::Newer`].
+pub(crate) fn check_format<'a>(
+    partition: Partition,
+    records: impl IntoIterator<Item = &'a Record>,
+) -> Result<(), ReadError> {
+    for record in records {
+        if let Err(error @ codec::DecodeError::UnknownMajor { .. }) =
+            codec::check_major(&record.body)
+        {
+            let place = format!("offset {} of partition {partition}", record.offset);
+            return Err(ReadError::Newer { place, reason: error.to_string() });
+        }
+    }
+    Ok(())
 }
 
 /// Opens a record; one that cannot be opened is counted, told and passed over, because the log

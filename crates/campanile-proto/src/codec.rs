@@ -66,7 +66,17 @@ impl From<prost::DecodeError> for DecodeError {
 /// Reads a stored message after a look at its major: in another major the same field numbers may
 /// mean other things.
 fn open<M: Message + Default>(bytes: &Bytes) -> Result<M, DecodeError> {
-    let mut start = bytes.as_ref();
+    check_major(bytes)?;
+    Ok(M::decode(bytes.clone())?)
+}
+
+/// Looks whether this release can read a stored message at all, without reading it.
+///
+/// # Errors
+/// [`DecodeError::UnknownMajor`] if a later one wrote it; another one if it is damaged at its
+/// beginning.
+pub fn check_major(bytes: &[u8]) -> Result<(), DecodeError> {
+    let mut start = bytes;
     if decode_key(&mut start)? != (1, WireType::Varint) {
         return Err(DecodeError::Missing { field: "schema_major" });
     }
@@ -75,7 +85,7 @@ fn open<M: Message + Default>(bytes: &Bytes) -> Result<M, DecodeError> {
         let major = u32::try_from(major).unwrap_or(u32::MAX);
         return Err(DecodeError::UnknownMajor { major, known: SCHEMA_MAJOR });
     }
-    Ok(M::decode(bytes.clone())?)
+    Ok(())
 }
 
 #[cfg(test)]

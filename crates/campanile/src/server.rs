@@ -363,7 +363,7 @@ fn ended(role: &str, end: Option<RoleEnd>) -> Failure {
     match end {
         Some(Err(error)) => {
             let kind = match &error {
-                ReadError::NoGroup(_) => Kind::Config,
+                ReadError::NoGroup(_) | ReadError::Newer { .. } => Kind::Config,
                 ReadError::Unavailable { .. } | ReadError::Damaged { .. } => Kind::Unavailable,
                 ReadError::OutOfRange { .. } | ReadError::NoPartition(_) => Kind::Bug,
             };

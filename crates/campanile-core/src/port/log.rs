@@ -126,6 +126,15 @@ pub enum ReadError {
         /// What is wrong.
         reason: String,
     },
+    /// A later release wrote a record, in a format that this one cannot read. To pass over it would
+    /// lose what it says: this release is not to go on.
+    #[error("{place} is of a later release: {reason}")]
+    Newer {
+        /// The partition and offset.
+        place: String,
+        /// Which format it has.
+        reason: String,
+    },
     /// The log cannot be reached now.
     #[error("log unavailable: {reason}")]
     Unavailable {

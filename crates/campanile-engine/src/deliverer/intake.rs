@@ -16,7 +16,7 @@ use super::takeover::Takeover;
 use super::view::View;
 use super::{Deliverer, Wake, load};
 use crate::planted::{Bug, Planted};
-use crate::projector::decode;
+use crate::projector::{check_format, decode};
 
 /// Batches of a partition that wait while the state for the first is read.
 const BATCHES: usize = 2;
@@ -141,8 +141,7 @@ impl Deliverer {
             let view = View::new(platform, Offset(0), planted);
             let replay = Progress::from(partition, Offset(0));
             self.partitions.insert(partition, Intake::new(view, replay, assignment));
-            self.take_in(partition, all.records);
-            return Ok(());
+            return self.take_in(partition, all.records);
         }
         let view = View::new(platform, progress.next, planted);
         let holds = progress.holds.clone();
@@ -151,16 +150,25 @@ impl Deliverer {
     }
 
     /// Records of a partition arrived.
-    pub(super) fn take_in(&mut self, partition: Partition, records: Vec<Record>) {
+    ///
+    /// # Errors
+    /// [`ReadError::Newer`] if a later release wrote one of them.
+    pub(super) fn take_in(
+        &mut self,
+        partition: Partition,
+        records: Vec<Record>,
+    ) -> Result<(), ReadError> {
+        check_format(partition, &records)?;
         let generation = self.parts.events.identity().generation;
-        let Some(intake) = self.partitions.get_mut(&partition) else { return };
-        let Some(end) = records.last().map(|record| record.offset.next()) else { return };
+        let Some(intake) = self.partitions.get_mut(&partition) else { return Ok(()) };
+        let Some(end) = records.last().map(|record| record.offset.next()) else { return Ok(()) };
         let events = records.iter().filter_map(|record| {
             let position = Position { generation, partition, offset: record.offset };
             decode(record, position, &self.parts.telemetry).map(Arc::new)
         });
         intake.waiting.push_back(Batch { events: events.collect(), end });
         self.process(partition);
+        Ok(())
     }
 
     /// The state that a batch waited for is there.

@@ -13,6 +13,7 @@ use super::{Parts, START};
 use crate::pieces::Pieces;
 use crate::planted::Planted;
 use crate::projector::beginning::{Beginning, Trouble};
+use crate::projector::check_format;
 use crate::projector::step::Steps;
 use crate::tasks::Shutdown;
 
@@ -111,6 +112,7 @@ impl Lane {
             }
             let batch = self.log.read(self.partition, self.next, STEP).await?;
             let records: Vec<_> = batch.records.iter().filter(|it| it.offset < to).collect();
+            check_format(self.partition, records.iter().copied())?;
             let before = self.next;
             self.step(&records, batch.next.min(to)).await?;
             self.steps.telemetry.replay_records.add(records.len());
