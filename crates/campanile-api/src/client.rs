@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use campanile_proto::rpc::{self, BadRequest, ErrorInfo, RetryInfo};
 use campanile_proto::v1;
+use campanile_proto::v1::dead_letters_client::DeadLettersClient;
 use campanile_proto::v1::endpoints_client::EndpointsClient;
 use campanile_proto::v1::history_client::HistoryClient;
 use campanile_proto::v1::inbox_client::InboxClient;
@@ -107,6 +108,11 @@ impl Client {
         NotificationsClient.recall_campaign(RecallCampaignRequest) -> RecallCampaignResponse;
         /// How the routes of an app fare.
         OperationsClient.list_routes(ListRoutesRequest) -> ListRoutesResponse;
+        /// Deliveries that failed.
+        DeadLettersClient.list_dead_letters(ListDeadLettersRequest) -> ListDeadLettersResponse;
+        /// Asks for deliveries that failed once more.
+        DeadLettersClient.redrive_dead_letters(RedriveDeadLettersRequest)
+            -> RedriveDeadLettersResponse;
         /// Registers an app installation, or its new address.
         EndpointsClient.register_endpoint(RegisterEndpointRequest) -> RegisterEndpointResponse;
         /// Extends the lease of a registration.

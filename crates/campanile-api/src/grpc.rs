@@ -1,5 +1,6 @@
 //! The gRPC services: each handler makes a context, translates, asks the engine, translates back.
 
+mod dead_letters;
 mod endpoints;
 mod explain;
 mod history;
@@ -10,6 +11,7 @@ mod publish_stream;
 mod watch;
 mod words;
 
+pub(crate) use dead_letters::DeadLetters;
 pub(crate) use endpoints::Endpoints;
 pub(crate) use history::History;
 pub(crate) use inbox::Inbox;

@@ -11,6 +11,7 @@ use campanile_engine::gateway::Gateway;
 use campanile_engine::ingest::Ingest;
 use campanile_engine::tasks::{self, Shutdown};
 use campanile_proto::DESCRIPTORS;
+use campanile_proto::v1::dead_letters_server::DeadLettersServer;
 use campanile_proto::v1::endpoints_server::EndpointsServer;
 use campanile_proto::v1::history_server::HistoryServer;
 use campanile_proto::v1::inbox_server::InboxServer;
@@ -26,7 +27,9 @@ use tonic_health::server::HealthReporter;
 use crate::admission::Admission;
 use crate::bind::{Exposed, may_listen};
 use crate::connection::accept;
-use crate::grpc::{Endpoints, History, Inbox, Notifications, Operations, RouteReadings};
+use crate::grpc::{
+    DeadLetters, Endpoints, History, Inbox, Notifications, Operations, RouteReadings,
+};
 
 /// The name under which health tells of the whole server.
 const EVERYTHING: &str = "";
@@ -88,7 +91,7 @@ impl Default for ServerConfig {
 pub struct Services {
     /// For `Notifications`.
     pub ingest: Option<Arc<Ingest>>,
-    /// For `Endpoints`, `Inbox` and `History`.
+    /// For `Endpoints`, `Inbox`, `History` and `DeadLetters`.
     pub gateway: Option<Arc<Gateway>>,
     /// For `Operations`: how the routes of this process's workers fare.
     pub routes: RouteReadings,
@@ -196,6 +199,10 @@ fn add_services(
         names.push(name_of(&service));
         routes.add_service(service);
         let service = InboxServer::new(Inbox::new(gateway.clone(), shutdown.clone()));
+        let service = service.max_decoding_message_size(limit);
+        names.push(name_of(&service));
+        routes.add_service(service);
+        let service = DeadLettersServer::new(DeadLetters::new(gateway.clone()));
         let service = service.max_decoding_message_size(limit);
         names.push(name_of(&service));
         routes.add_service(service);

@@ -4,6 +4,7 @@
 //! the past.
 
 mod claims;
+mod dead_letters;
 mod endpoints;
 mod explain;
 mod history;
@@ -12,6 +13,9 @@ mod retired;
 mod watch;
 
 pub(crate) use claims::retirement;
+pub use dead_letters::{
+    DeadLetter, DeadLetterFilter, DeadLetterPage, Redrivable, Redriven, Skipped,
+};
 pub use endpoints::{Register, Registered, Retire};
 pub use explain::Explained;
 pub use history::{StateAt, Timeline, TimelineEntry};

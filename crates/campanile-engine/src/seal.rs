@@ -11,7 +11,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use campanile_core::port::Entropy;
 use campanile_core::{
-    AppId, EndpointId, Generation, Offset, Partition, RegistrationId, Timestamp, UserRef,
+    AppId, EndpointId, Fingerprint, Generation, Offset, Partition, RegistrationId, Timestamp,
+    UserRef,
 };
 
 const NONCE: usize = 12;
@@ -81,6 +82,17 @@ pub struct Places {
     pub turn: u16,
     /// Of each partition, the first offset not seen.
     pub next: Vec<Offset>,
+}
+
+/// How far a reader of dead letters has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadPlaces {
+    /// Where.
+    pub places: Places,
+    /// What is recorded from then on is not looked for, so that the reader comes to an end.
+    pub until: Timestamp,
+    /// What is looked for.
+    pub of: Fingerprint,
 }
 
 impl Default for Places {
@@ -162,10 +174,7 @@ impl Seal {
     /// # Errors
     /// [`NotOurs`] if encryption fails, which it does not for these sizes.
     pub fn places(&self, app: &AppId, places: &Places) -> Result<String, NotOurs> {
-        let mut plain = places.generation.0.to_be_bytes().to_vec();
-        plain.extend(places.turn.to_be_bytes());
-        plain.extend(places.next.iter().flat_map(|next| next.0.to_be_bytes()));
-        self.seal("places", app, plain)
+        self.seal("places", app, places.bytes())
     }
 
     /// Opens places of `app`.
@@ -174,14 +183,29 @@ impl Seal {
     /// [`NotOurs`].
     pub fn open_places(&self, app: &AppId, sealed: &str) -> Result<Places, NotOurs> {
         let plain = self.open("places", app, sealed)?;
+        Places::read(Fields(&plain))
+    }
+
+    /// Seals the places of a reader of dead letters of `app`.
+    ///
+    /// # Errors
+    /// [`NotOurs`] if encryption fails, which it does not for these sizes.
+    pub fn dead_places(&self, app: &AppId, dead: &DeadPlaces) -> Result<String, NotOurs> {
+        let until = dead.until.as_millis().to_be_bytes();
+        let plain = [&until[..], dead.of.as_bytes(), &dead.places.bytes()].concat();
+        self.seal("dead letters", app, plain)
+    }
+
+    /// Opens the places of a reader of dead letters of `app`.
+    ///
+    /// # Errors
+    /// [`NotOurs`].
+    pub fn open_dead_places(&self, app: &AppId, sealed: &str) -> Result<DeadPlaces, NotOurs> {
+        let plain = self.open("dead letters", app, sealed)?;
         let mut fields = Fields(&plain);
-        let generation = Generation(u32::from_be_bytes(fields.take()?));
-        let turn = u16::from_be_bytes(fields.take()?);
-        let mut next = Vec::new();
-        while !fields.0.is_empty() {
-            next.push(Offset(u64::from_be_bytes(fields.take()?)));
-        }
-        Ok(Places { generation, turn, next })
+        let until = Timestamp::from_millis(u64::from_be_bytes(fields.take()?));
+        let of = Fingerprint::from_bytes(fields.take()?);
+        Ok(DeadPlaces { places: Places::read(fields)?, until, of })
     }
 
     fn seal(&self, kind: &str, app: &AppId, mut bytes: Vec<u8>) -> Result<String, NotOurs> {
@@ -200,6 +224,25 @@ impl Seal {
         let plain =
             self.key.open_in_place(nonce, aad(kind, app), &mut bytes).map_err(|_| NotOurs)?;
         Ok(plain.to_vec())
+    }
+}
+
+impl Places {
+    fn bytes(&self) -> Vec<u8> {
+        let mut bytes = self.generation.0.to_be_bytes().to_vec();
+        bytes.extend(self.turn.to_be_bytes());
+        bytes.extend(self.next.iter().flat_map(|next| next.0.to_be_bytes()));
+        bytes
+    }
+
+    fn read(mut fields: Fields<'_>) -> Result<Self, NotOurs> {
+        let generation = Generation(u32::from_be_bytes(fields.take()?));
+        let turn = u16::from_be_bytes(fields.take()?);
+        let mut next = Vec::new();
+        while !fields.0.is_empty() {
+            next.push(Offset(u64::from_be_bytes(fields.take()?)));
+        }
+        Ok(Self { generation, turn, next })
     }
 }
 

@@ -68,6 +68,8 @@ telemetry! {
     ingest_over_quota: Counter,
     /// Time from a publish that arrived to the log's word that it is durable.
     ingest_durable_seconds: Histogram,
+    /// Dead letters that were asked for once more.
+    gateway_redriven: Counter,
     /// Events folded by the projector.
     projector_events: Counter,
     /// Receipts folded by the projector.

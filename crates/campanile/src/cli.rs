@@ -49,6 +49,9 @@ enum Command {
     Timeline(command::history::TimelineArgs),
     /// Why a notification rang where it did, and why not elsewhere.
     Explain(command::explain::Args),
+    /// Deliveries that failed, and their way back.
+    #[command(subcommand)]
+    Deadletter(command::deadletter::Command),
     /// A notification as it was at an instant.
     StateAt(command::history::StateAtArgs),
     /// How the routes of an app to the platforms fare, and what waits for them.
@@ -90,6 +93,7 @@ pub(crate) fn run() -> Result<(), Failure> {
         Command::Watch(args) => command::watch::run(args, &client),
         Command::Timeline(args) => command::history::timeline(args, &client),
         Command::Explain(args) => command::explain::run(args, &client),
+        Command::Deadletter(command) => command::deadletter::run(command, &client),
         Command::StateAt(args) => command::history::state_at(args, &client),
         Command::Routes(args) => command::routes::run(args, &client),
         Command::Config(command) => command::settings::run(command, environment, cli.output),

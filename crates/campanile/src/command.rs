@@ -1,5 +1,6 @@
 //! What each command does. Client commands call the public API, like any other program.
 
+pub(crate) mod deadletter;
 pub(crate) mod dismiss;
 pub(crate) mod endpoint;
 pub(crate) mod explain;

@@ -69,6 +69,7 @@ fn delivery(planned: &PlannedDelivery) -> v1::PlannedDelivery {
     v1::PlannedDelivery {
         platform: convert::platform_to_wire(delivery.platform).into(),
         cause: delivery.cause.0,
+        tells_of: delivery.is_redelivery().then_some(delivery.tells_of.0),
         planned_at: planned.planned_at.map(words::instant),
         delivery: Some(v1::DeliveryOutcome {
             delivery_id: delivery.id.to_string(),

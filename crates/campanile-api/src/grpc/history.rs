@@ -206,7 +206,7 @@ fn outcomes(receipt: &Receipt) -> v1::TimelineReceipt {
     }
 }
 
-fn outcome(settled: &Settled) -> v1::DeliveryOutcome {
+pub(super) fn outcome(settled: &Settled) -> v1::DeliveryOutcome {
     v1::DeliveryOutcome {
         delivery_id: settled.delivery.to_string(),
         endpoint_id: settled.endpoint.to_string(),

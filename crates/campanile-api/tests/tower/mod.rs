@@ -47,6 +47,7 @@ pub(crate) struct Tower {
     pub(crate) shutdown: ShutdownHandle,
     pub(crate) server: Task<Result<(), ServeError>>,
     pub(crate) events: MemoryLog,
+    pub(crate) receipts: MemoryLog,
     projectors: Vec<Task<()>>,
 }
 
@@ -103,7 +104,7 @@ impl Tower {
         let address = listener.local_addr().unwrap();
         let server = spawn(serve(config, services, listener, begun));
         let client = Client::connect(&format!("http://{address}")).await.unwrap();
-        let tower = Self { client, address, clock, shutdown, server, events, projectors };
+        let tower = Self { client, address, clock, shutdown, server, events, receipts, projectors };
         tower.until_built().await;
         tower
     }

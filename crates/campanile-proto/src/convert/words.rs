@@ -4,8 +4,8 @@
 //! `None`, and the caller decides whether that is a default or an error.
 
 use campanile_core::{
-    Ended, Environment, HoldReason, Platform, PostVerdict, Priority, PushStyle, RetireReason,
-    Suppression, UserAction,
+    DeadReason, Ended, Environment, HoldReason, Platform, PostVerdict, Priority, PushStyle,
+    RetireReason, Suppression, UserAction,
 };
 
 use crate::v1;
@@ -35,6 +35,7 @@ words!(Platform, platform_to_wire, platform_from_wire, Apns, Fcm, Wns, WebPush);
 words!(Environment, environment_to_wire, environment_from_wire, Production, Sandbox);
 words!(Priority, priority_to_wire, priority_from_wire, Low, Normal, High);
 words!(UserAction, action_to_wire, action_from_wire, None, Activated, Dismissed, Snoozed);
+words!(DeadReason, dead_to_wire, dead_from_wire, Rejected, AddressGone, GaveUp, Expired);
 words!(Ended, ended_to_wire, ended_from_wire, Expired, Deleted, Recalled);
 words!(PostVerdict, verdict_to_wire, verdict_from_wire, Accepted, Repeated, Conflicted);
 words!(PushStyle, style_to_wire, style_from_wire, Payload, Signal, None);

@@ -69,8 +69,9 @@ fn happened(time: String, event: v1::TimelineEvent) -> Line {
     let note = match event.verdict() {
         v1::PostVerdict::Repeated => "repeats a request: nothing",
         v1::PostVerdict::Conflicted => "has the key of another request: nothing",
-        v1::PostVerdict::Unspecified | v1::PostVerdict::Accepted if event.changed => "",
-        v1::PostVerdict::Unspecified | v1::PostVerdict::Accepted => "changed nothing",
+        v1::PostVerdict::Accepted => "",
+        v1::PostVerdict::Unspecified if event.changed => "",
+        v1::PostVerdict::Unspecified => "changed nothing",
     };
     let mut line = event_line(time, event);
     let said = [line.detail.as_str(), note];

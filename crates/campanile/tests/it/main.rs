@@ -15,6 +15,7 @@ mod calls;
 mod chaos;
 mod command_line;
 mod crash;
+mod deadletter;
 mod demo;
 mod discreet;
 mod hands;

@@ -12,7 +12,7 @@ use crate::process::{campanile, data, now_ms, run, talk};
 #[test]
 fn mistakes_on_the_command_line_are_usage() {
     let app = ["--app", "shop", "--user", "a"];
-    let table: [(&[&str], &str); 13] = [
+    let table: [(&[&str], &str); 16] = [
         (&[], "Usage"),
         (&["sing"], "sing"),
         (&["serve", "--loud"], "--loud"),
@@ -26,6 +26,9 @@ fn mistakes_on_the_command_line_are_usage() {
         (&["publish", app[0], app[1], app[2], app[3], "--title", "t", "--ttl", "soon"], "--ttl"),
         (&["state-at", app[0], app[1], app[2], app[3], "x", "--at", "noon"], "--at"),
         (&["demo", "--port", "70000"], "--port"),
+        (&["deadletter", "redrive", "--app", "shop", "--dry-run"], "--from"),
+        (&["deadletter", "list", "--app", "shop", "--platform", "pigeon"], "--platform"),
+        (&["deadletter", "list", "--app", "shop", "--from", "yesterday"], "--from"),
     ];
     for (args, word) in table {
         let done = run(args);
