@@ -33,11 +33,13 @@ pub enum Bug {
     VerdictOnNewerRegistration,
     /// A clear that is tried again comes after the revision that followed it, and clears it.
     RevisionOvertakesClear,
+    /// A worker delivers again whatever it is asked for, as often as it is asked.
+    RedeliveryEachTime,
 }
 
 impl Bug {
     /// Every bug there is.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::AckBeforeDurable,
         Self::CommitBeforeSettled,
         Self::CheckpointInSecondWrite,
@@ -51,6 +53,7 @@ impl Bug {
         Self::ParkedRingsAfterDismissal,
         Self::VerdictOnNewerRegistration,
         Self::RevisionOvertakesClear,
+        Self::RedeliveryEachTime,
     ];
 }
 

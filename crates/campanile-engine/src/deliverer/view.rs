@@ -16,7 +16,7 @@ use campanile_core::{
 };
 
 use crate::pieces::Pieces;
-use crate::planted::Planted;
+use crate::planted::{Bug, Planted};
 
 /// Events held to be folded onto what the projection answers.
 const HELD: usize = 512;
@@ -34,6 +34,7 @@ pub(crate) struct View {
     /// Sweeps that were read, until they are carried out and after.
     sweeps: Sweeps,
     nobody: Reach,
+    planted: Planted,
 }
 
 impl View {
@@ -47,6 +48,7 @@ impl View {
             read_to: position,
             sweeps: Sweeps::default(),
             nobody: Reach::default(),
+            planted,
         }
     }
 
@@ -141,7 +143,12 @@ impl View {
     pub(crate) fn state(&self, event: &Recorded) -> State {
         let keys = touches(event.fact.user, &event.fact.event);
         let keys = keys.chain([PieceKey::Reach(event.fact.user)]);
-        State::from_pieces(keys.filter_map(|key| self.pieces.get(&key).cloned()))
+        let mut state = State::from_pieces(keys.filter_map(|key| self.pieces.get(&key).cloned()));
+        let is_asked_for = matches!(event.fact.event, Event::RedeliveryRequested(_));
+        if is_asked_for && self.planted.has(Bug::RedeliveryEachTime) {
+            state.request = None;
+        }
+        state
     }
 
     /// The user's endpoints.

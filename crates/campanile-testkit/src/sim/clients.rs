@@ -2,6 +2,7 @@
 
 mod devices;
 mod inbox;
+mod operator;
 mod publish;
 mod replica;
 
@@ -215,7 +216,7 @@ impl Clients {
 
     /// Something somebody does.
     pub(crate) async fn act(self: Arc<Self>) {
-        match self.random.below(100) {
+        match self.random.below(107) {
             0..12 => self.register().await,
             12..16 => self.rotate().await,
             16..19 => self.retire().await,
@@ -229,6 +230,8 @@ impl Clients {
             85..87 => self.recall_campaign().await,
             87..92 => self.list().await,
             92..98 => self.sync_somebody().await,
+            98..104 => self.look_for_dead_letters().await,
+            104 => self.redrive_at_once().await,
             _ => self.look_back().await,
         }
     }

@@ -15,6 +15,10 @@ const BRANCHES: &[&str] = &[
     "device changes hands",
     "signalled",
     "asked for no pushes",
+    "gateway_redriven",
+    "redelivery accepted",
+    "redelivery suppressed",
+    "redelivery asked for twice",
     "scheduler_displaced",
     "scheduler_swept",
 ];

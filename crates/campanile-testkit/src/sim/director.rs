@@ -252,6 +252,10 @@ impl Director {
             }
         }
         self.clients.register_all().await;
+        if self.random.chance(500) {
+            // What was wrong is mended.
+            self.clients.redrive_at_once().await;
+        }
     }
 
     /// Waits until nothing is left to do; a run that does not come to rest breaks G4.

@@ -33,6 +33,7 @@ pub(crate) async fn check(ground: &Ground, clients: &Clients, skipped: &[Skipped
     attempts::not_more_than_asked_for(ground, &past, &attempts);
     outcomes::settled(ground, &past, skipped);
     outcomes::told_once(ground, &past);
+    outcomes::failures_are_asked_for_once(ground, &past);
     outcomes::found_in_timelines(ground, clients, &past).await;
     screens::agree(ground, clients, &past, skipped);
     screens::living_devices_stay(ground, clients, &past);

@@ -1,6 +1,6 @@
 //! G4: what came of every delivery, and that it can be found again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use campanile_core::port::{PieceKey, RecordRef, Stream};
 use campanile_core::{DeliveryId, DeliveryKind, End, Event, Suppression};
@@ -23,6 +23,13 @@ pub(super) fn settled(ground: &Ground, past: &Past, skipped: &[Skipped]) {
         for settled in &receipt.settled {
             *ends.entry(settled.delivery).or_default() += 1;
             ground.stage.reach(name_of(&settled.end));
+            let planned = past.planned.get(&settled.delivery);
+            match &settled.end {
+                _ if planned.is_none_or(|planned| !planned.delivery.is_redelivery()) => {}
+                End::Accepted { .. } => ground.stage.reach("redelivery accepted"),
+                End::Suppressed(_) => ground.stage.reach("redelivery suppressed"),
+                _ => {}
+            }
         }
     }
     for (id, planned) in &past.planned {
@@ -77,6 +84,28 @@ fn is_excused(past: &Past, planned: &Planned, skipped: &[Skipped]) -> bool {
     let is_first = !past.parked.contains(&delivery.id);
     let unknown = forgotten && is_first && delivery.kind == DeliveryKind::Sync;
     was_skipped(past, planned, skipped) || endpoint_went || unknown
+}
+
+/// Only what failed is delivered again, and each failure once.
+pub(super) fn failures_are_asked_for_once(ground: &Ground, past: &Past) {
+    let settled = past.receipts.iter().flat_map(|(_, _, receipt)| &receipt.settled);
+    let dead: BTreeSet<_> =
+        settled.filter(|it| it.dead().is_some()).map(|settled| settled.delivery).collect();
+    let mut asked_for = BTreeMap::<DeliveryId, DeliveryId>::new();
+    for recorded in past.events.values() {
+        let Event::RedeliveryRequested(again) = &recorded.fact.event else { continue };
+        let failed = DeliveryId::new(again.item, again.failed, again.endpoint);
+        let delivery = DeliveryId::new(again.item, recorded.position.offset, again.endpoint);
+        if !dead.contains(&failed) {
+            ground.stage.broken("G4", format!("{failed} did not fail and is asked for again"));
+        }
+        if !past.planned.contains_key(&delivery) {
+            ground.stage.reach("redelivery asked for twice");
+        } else if let Some(first) = asked_for.insert(failed, delivery) {
+            let what = format!("{failed} is delivered again as {first} and as {delivery}");
+            ground.stage.broken("G4", what);
+        }
+    }
 }
 
 /// A delivery ends once; more than once only if something was repeated. And it was called for, or
