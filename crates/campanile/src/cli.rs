@@ -124,4 +124,22 @@ mod tests {
         use clap::CommandFactory;
         Cli::command().debug_assert();
     }
+
+    /// Handles are in base64url, where a hyphen is a digit.
+    #[test]
+    fn a_handle_may_begin_with_a_hyphen() {
+        use clap::CommandFactory;
+        fn check(command: &clap::Command, handles: &mut usize) {
+            let is_handle = |it: &&clap::Arg| matches!(it.get_id().as_str(), "cursor" | "unsid");
+            for handle in command.get_arguments().filter(is_handle) {
+                let (command, handle_name) = (command.get_name(), handle.get_id());
+                assert!(handle.is_allow_hyphen_values_set(), "{command} --{handle_name}");
+                *handles += 1;
+            }
+            command.get_subcommands().for_each(|command| check(command, handles));
+        }
+        let mut handles = 0;
+        check(&Cli::command(), &mut handles);
+        assert!(handles > 5, "{handles} handles were looked at");
+    }
 }

@@ -15,7 +15,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     whom: Whom,
     /// Where an earlier watch ended; from now on if not said.
-    #[arg(long, default_value = "", hide_default_value = true)]
+    #[arg(long, default_value = "", hide_default_value = true, allow_hyphen_values = true)]
     cursor: String,
 }
 
