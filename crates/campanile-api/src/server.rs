@@ -206,7 +206,7 @@ fn add_services(
         let service = service.max_decoding_message_size(limit);
         names.push(name_of(&service));
         routes.add_service(service);
-        let service = HistoryServer::new(History::new(gateway.clone()));
+        let service = HistoryServer::new(History::new(gateway.clone(), services.routes.clone()));
         let service = service.max_decoding_message_size(limit);
         names.push(name_of(&service));
         routes.add_service(service);

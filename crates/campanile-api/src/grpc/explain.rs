@@ -5,13 +5,19 @@ use campanile_core::{
     Timestamp, What, WhyNot,
 };
 use campanile_engine::gateway::Explained;
+use campanile_engine::telemetry::RouteReading;
 use campanile_proto::{convert, v1};
 
 use super::history::{end, event, shows};
+use super::operations::held;
 use super::words;
 
-pub(super) fn outcomes(found: &Explained) -> v1::GetOutcomesResponse {
-    let Explained { explanation, complete } = found;
+pub(super) fn outcomes(found: &Explained, routes: &[RouteReading]) -> v1::GetOutcomesResponse {
+    let Explained { explanation, complete, .. } = found;
+    let delivery = |planned: &PlannedDelivery| {
+        let waits_for = waits_for(found, planned, routes);
+        v1::PlannedDelivery { waits_for, ..delivery(planned) }
+    };
     v1::GetOutcomesResponse {
         deliveries: explanation.deliveries.iter().map(delivery).collect(),
         counts: counts(explanation),
@@ -20,14 +26,36 @@ pub(super) fn outcomes(found: &Explained) -> v1::GetOutcomesResponse {
     }
 }
 
-pub(super) fn explanation(found: &Explained) -> v1::ExplainResponse {
-    let Explained { explanation, complete } = found;
+pub(super) fn explanation(found: &Explained, routes: &[RouteReading]) -> v1::ExplainResponse {
+    let Explained { explanation, complete, .. } = found;
+    let waiting = |planned: &PlannedDelivery| {
+        let hold = Some(waits_for(found, planned, routes)?);
+        let delivery = &planned.delivery;
+        let platform = convert::platform_to_wire(delivery.platform).into();
+        let (delivery_id, endpoint_id) = (delivery.id.to_string(), delivery.endpoint.to_string());
+        Some(v1::WaitingDelivery { delivery_id, endpoint_id, platform, hold })
+    };
     v1::ExplainResponse {
+        waiting: explanation.deliveries.iter().filter_map(waiting).collect(),
         steps: explanation.steps.iter().map(step).collect(),
         counts: counts(explanation),
         convergence: explanation.convergence.map(convergence),
         complete: *complete,
     }
+}
+
+/// Why the route of a delivery does not send, if that is what it waits for.
+fn waits_for(
+    found: &Explained,
+    planned: &PlannedDelivery,
+    routes: &[RouteReading],
+) -> Option<v1::RouteHold> {
+    if planned.standing != (Standing::Open { not_due: None }) {
+        return None;
+    }
+    let route = found.routes.get(&planned.delivery.endpoint)?;
+    let reading = routes.iter().find(|reading| reading.route == *route)?;
+    reading.hold.as_ref().map(held)
 }
 
 fn counts(explanation: &Explanation) -> Vec<v1::OutcomeCounts> {
@@ -81,6 +109,7 @@ fn delivery(planned: &PlannedDelivery) -> v1::PlannedDelivery {
         }),
         parked,
         not_due: not_due.unwrap_or_default().into(),
+        waits_for: None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! For operators and support: what happened, and what was known when.
 
+use std::fmt;
 use std::sync::Arc;
 
 use campanile_core::{
@@ -12,19 +13,25 @@ use campanile_proto::v1;
 use campanile_proto::v1::history_server::History as Service;
 use tonic::{Request, Response, Status};
 
-use super::{explain, words};
+use super::{RouteReadings, explain, words};
 use crate::context::context;
 use crate::status::status;
 
 /// The service.
-#[derive(Debug)]
 pub(crate) struct History {
     gateway: Arc<Gateway>,
+    routes: RouteReadings,
 }
 
 impl History {
-    pub(crate) const fn new(gateway: Arc<Gateway>) -> Self {
-        Self { gateway }
+    pub(crate) const fn new(gateway: Arc<Gateway>, routes: RouteReadings) -> Self {
+        Self { gateway, routes }
+    }
+}
+
+impl fmt::Debug for History {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("History").field("gateway", &self.gateway).finish_non_exhaustive()
     }
 }
 
@@ -68,7 +75,7 @@ impl Service for History {
         let target = words::target(target).map_err(status)?;
         let id = convert::notification_id("notification_id", &id).map_err(status)?;
         let found = self.gateway.explain(&context, &target, id, None).await.map_err(status)?;
-        Ok(Response::new(explain::outcomes(&found)))
+        Ok(Response::new(explain::outcomes(&found, &(self.routes)())))
     }
 
     async fn explain(
@@ -85,7 +92,7 @@ impl Service for History {
             .transpose()
             .map_err(status)?;
         let found = self.gateway.explain(&context, &target, id, endpoint).await.map_err(status)?;
-        Ok(Response::new(explain::explanation(&found)))
+        Ok(Response::new(explain::explanation(&found, &(self.routes)())))
     }
 }
 

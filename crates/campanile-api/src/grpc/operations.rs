@@ -57,7 +57,7 @@ fn reading(reading: &RouteReading) -> v1::RouteStatus {
     }
 }
 
-fn held(hold: &HoldReading) -> v1::RouteHold {
+pub(super) fn held(hold: &HoldReading) -> v1::RouteHold {
     v1::RouteHold {
         why: convert::hold_to_wire(hold.why).into(),
         reason: hold.reason.clone(),

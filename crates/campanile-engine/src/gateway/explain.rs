@@ -1,8 +1,10 @@
 //! Explanations: what the log says about the way of an item to each endpoint.
 
+use std::collections::BTreeMap;
+
 use campanile_core::port::PieceKey;
 use campanile_core::{
-    Account, EndpointId, Explanation, NotificationId, Offset, Recorded, State, touches,
+    Account, EndpointId, Explanation, NotificationId, Offset, Recorded, Route, State, touches,
 };
 
 use super::Gateway;
@@ -22,6 +24,8 @@ const MOST_STEPS: usize = 20_000;
 pub struct Explained {
     /// What the log says.
     pub explanation: Explanation,
+    /// The routes to the user's endpoints, as they are registered now.
+    pub routes: BTreeMap<EndpointId, Route>,
     /// Whether the log reaches back to its beginning; otherwise steps may be missing.
     pub complete: bool,
 }
@@ -74,7 +78,9 @@ impl Gateway {
         if explanation.steps.len() > MOST_STEPS {
             return Err(too_much("steps", MOST_STEPS));
         }
-        Ok(Explained { explanation, complete })
+        let endpoints = now.reach.endpoints.iter();
+        let routes = endpoints.map(|(id, it)| (*id, it.address.route(&context.app))).collect();
+        Ok(Explained { explanation, routes, complete })
     }
 
     async fn is_complete(&self, whom: &Whom) -> Result<bool, Error> {

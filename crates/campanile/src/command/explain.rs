@@ -40,6 +40,9 @@ pub(crate) fn run(args: Args, client: &Client) -> Result<(), Failure> {
         for step in answer.steps {
             format.write(&line(step))?;
         }
+        for waiting in answer.waiting {
+            format.write(&Waiting::from(waiting))?;
+        }
         for counts in answer.counts {
             format.write(&Counts::from(counts))?;
         }
@@ -116,6 +119,43 @@ fn put_off(parking: &v1::Parking) -> String {
         hold => format!(", route held: {}", word(hold.as_str_name(), "HOLD_REASON_")),
     };
     format!("until {until} after {attempts} attempts: {}{hold}", parking.reason)
+}
+
+/// A delivery that waits for its route.
+#[derive(Debug, Serialize)]
+struct Waiting {
+    waits: String,
+    endpoint_id: String,
+    platform: String,
+    why: String,
+    reason: String,
+    since: String,
+    next_try: String,
+}
+
+impl From<v1::WaitingDelivery> for Waiting {
+    fn from(waiting: v1::WaitingDelivery) -> Self {
+        let platform = word(waiting.platform().as_str_name(), "PLATFORM_");
+        let hold = waiting.hold.unwrap_or_default();
+        Self {
+            waits: waiting.delivery_id,
+            endpoint_id: waiting.endpoint_id,
+            platform,
+            why: word(hold.why().as_str_name(), "HOLD_REASON_"),
+            since: instant(hold.since.as_ref()),
+            next_try: instant(hold.next_try.as_ref()),
+            reason: hold.reason,
+        }
+    }
+}
+
+impl fmt::Display for Waiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { platform, why, reason, since, next_try, .. } = self;
+        let endpoint = self.endpoint_id.get(..8).unwrap_or_default();
+        write!(f, "{platform}: the delivery to endpoint {endpoint}… waits, its route is held: ")?;
+        write!(f, "{why} ({reason}), since {since}, tried at {next_try}")
+    }
 }
 
 /// Deliveries of one platform, by what became of them.

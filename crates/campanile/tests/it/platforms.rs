@@ -185,6 +185,26 @@ async fn a_wrong_credential_holds_its_platform_only() {
     assert!(log.contains("Credential"), "{log}");
     let second = told(&client, "Second bell").await;
     both.phone(&second, true).await;
+    let request = v1::GetOutcomesRequest {
+        app: APP.to_owned(),
+        target: user("alice"),
+        notification_id: first.clone(),
+    };
+    let held = async {
+        loop {
+            let outcomes = client.get_outcomes(request.clone()).await.unwrap();
+            let waiting = outcomes.deliveries.into_iter().filter(|it| it.waits_for.is_some());
+            let waiting: Vec<_> = waiting.collect();
+            if !waiting.is_empty() {
+                return waiting;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    let held = tokio::time::timeout(SOON, held).await.expect("the tablet's delivery waits");
+    let [waiting] = &held[..] else { panic!("{held:?}") };
+    assert_eq!(waiting.platform(), v1::Platform::Fcm);
+    assert_eq!(waiting.waits_for.as_ref().unwrap().why(), v1::HoldReason::Credential);
     let log = server.log_with("route held").await;
     for held in log.lines().filter(|line| line.contains("route held")) {
         assert!(held.contains("shop/fcm/production/shop-4711"), "{log}");
