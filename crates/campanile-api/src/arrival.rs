@@ -26,7 +26,7 @@ pub(crate) fn in_time(request: Request<Body>, within: Duration) -> Request<Body>
     if STREAMS.contains(&method) {
         return request;
     }
-    request.map(|body| Body::new(Arriving { body, within, limit: None }))
+    request.map(|body| Body::new(Arriving { body, within, limit: None, is_late: false }))
 }
 
 /// A body that is waited for, but not longer than some time in all.
@@ -35,6 +35,8 @@ struct Arriving {
     within: Duration,
     /// Runs from the first wait on: mostly everything is there at once.
     limit: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    /// The time is over, and that was said.
+    is_late: bool,
 }
 
 impl HttpBody for Arriving {
@@ -45,13 +47,19 @@ impl HttpBody for Arriving {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        if self.is_late {
+            return Poll::Ready(None);
+        }
         if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) {
             return Poll::Ready(frame);
         }
         let within = self.within;
         let limit = self.limit.get_or_insert_with(|| Box::pin(tasks::sleep(within)));
         match limit.as_mut().poll(cx) {
-            Poll::Ready(()) => Poll::Ready(Some(Err(Answer::too_slow(within).into_status()))),
+            Poll::Ready(()) => {
+                self.is_late = true;
+                Poll::Ready(Some(Err(Answer::too_slow(within).into_status())))
+            }
             Poll::Pending => Poll::Pending,
         }
     }

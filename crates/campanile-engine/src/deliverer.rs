@@ -11,6 +11,7 @@
 mod backlog;
 mod board;
 mod catch_up;
+mod cold;
 mod dispatch;
 mod ended;
 mod follow;
@@ -30,8 +31,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use campanile_core::port::{
-    Clock, Entropy, EventLog, GroupEvent, GroupName, GroupReader, PieceKey, Projection,
-    ProjectionError, Pusher, ReadError, Record, RouteDown, Slot, Tracer, Views,
+    Clock, Entropy, EventLog, GroupEvent, GroupName, GroupReader, PieceKey, Projection, Pusher,
+    ReadError, Record, RouteDown, Slot, Tracer, Views,
 };
 use campanile_core::{
     EndpointId, Offset, Outcome, Partition, Platform, RegistrationId, RetryPolicy, Route, Tick,
@@ -42,12 +43,13 @@ use futures::stream::{FuturesUnordered, StreamExt};
 
 use self::backlog::Part;
 use self::board::Said;
+use self::cold::load;
 use self::intake::Intake;
 use self::lanes::{LaneKey, Lanes};
 use self::outbox::{Done, Outbox};
 use self::routes::Routes;
 use self::takeover::Learned;
-use crate::planted::{Bug, Planted};
+use crate::planted::Planted;
 use crate::tasks::{Shutdown, sleep};
 use crate::telemetry::Telemetry;
 
@@ -236,9 +238,16 @@ impl Deliverer {
     /// is damaged: a human must look, because guessing a position would ring or lose.
     pub async fn run(mut self, mut shutdown: Shutdown) -> Result<(), ReadError> {
         let mut reader = self.parts.events.join(&self.parts.group).await?;
-        while self.turn(reader.as_mut(), &mut shutdown).await?.is_continue() {}
+        let ended = loop {
+            match self.turn(reader.as_mut(), &mut shutdown).await {
+                Ok(ControlFlow::Continue(())) => {}
+                Ok(ControlFlow::Break(())) => break Ok(()),
+                Err(error) => break Err(error),
+            }
+        };
+        // Also after an error: whoever is started next would ring again for what is in flight.
         self.drain(reader.as_mut()).await;
-        Ok(())
+        ended
     }
 
     /// Waits for something to do and does it, with all that is there already: what follows is done
@@ -372,28 +381,5 @@ impl Deliverer {
 
     fn now(&self) -> (Timestamp, Tick) {
         (self.parts.clock.now(), self.parts.clock.tick())
-    }
-}
-
-/// Reads pieces until the answer is at least as new as `needed`; the projection may be away, not
-/// built, or behind.
-async fn load(
-    parts: Parts,
-    partition: Partition,
-    keys: Vec<PieceKey>,
-    needed: Offset,
-) -> (Vec<PieceKey>, Views) {
-    let mut wait = Duration::from_millis(1);
-    loop {
-        match parts.projection.view(partition, &keys).await {
-            Ok(views) if views.checkpoint >= needed || parts.planted.has(Bug::StaleViewAsFresh) => {
-                return (keys, views);
-            }
-            Ok(_) | Err(ProjectionError::NotBuilt(_)) => {}
-            Err(error) => tracing::warn!(%partition, %error, "projection unavailable"),
-        }
-        parts.telemetry.deliverer_view_waits.add(1);
-        sleep(wait).await;
-        wait = (wait * 2).min(Duration::from_millis(200));
     }
 }

@@ -84,6 +84,9 @@ telemetry! {
     replay_records: Counter,
     /// Partitions that a replay found to differ from what the log amounts to.
     replay_drifted: Counter,
+    /// Times a partition's receipts were dropped from the log before they were folded: histories
+    /// lack them.
+    projector_receipts_missed: Counter,
     /// Records that could not be read as events and were passed over.
     undecodable: Counter,
     /// Deliveries planned.

@@ -375,26 +375,4 @@ fn ended(role: &str, end: Option<RoleEnd>) -> Failure {
 }
 
 #[cfg(test)]
-mod tests {
-    use campanile_core::port::GroupName;
-
-    use super::*;
-
-    #[test]
-    fn the_end_of_a_role_has_its_exit_code() {
-        let unavailable = || ReadError::Unavailable { reason: "gone".to_owned() };
-        let table = [
-            (Some(Err(unavailable())), Kind::Unavailable, "scheduler: log unavailable: gone"),
-            (
-                Some(Err(ReadError::NoGroup(GroupName("scheduler".to_owned())))),
-                Kind::Config,
-                "scheduler: no group scheduler; create it first",
-            ),
-            (Some(Ok(())), Kind::Bug, "scheduler ended by itself"),
-            (None, Kind::Bug, "scheduler panicked"),
-        ];
-        for (end, kind, message) in table {
-            assert_eq!(ended("scheduler", end), Failure::new(kind, message));
-        }
-    }
-}
+mod tests;

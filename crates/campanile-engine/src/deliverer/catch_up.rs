@@ -11,7 +11,7 @@ use super::backlog::{Backlog, Part, Pending};
 use super::intake::Intake;
 use super::lanes::{Job, LaneKey};
 use super::{Deliverer, LOG_RESTS, Wake};
-use crate::projector::decode;
+use crate::projector::{check_format, decode};
 use crate::tasks::sleep;
 
 /// Records read again at once, and deliveries of a backlog under way before more are read.
@@ -80,7 +80,8 @@ impl Deliverer {
             let until = held.until.max(now.after(pause));
             return self.park(lane, until, held.reason, Some(held.why));
         }
-        let Some(job) = self.lanes.pop(lane) else { return };
+        let Some(mut job) = self.lanes.pop(lane) else { return };
+        let told = job.followed.take();
         self.numbers += 1;
         let number = self.numbers;
         let read_to = intake.view.read_to();
@@ -89,11 +90,12 @@ impl Deliverer {
             .entry(route.clone())
             .or_insert_with(|| Backlog::new(number, partition, read_to, held.why, held.since));
         let mine = backlog.number;
-        let all: Vec<_> = std::iter::once(job.owed).chain(job.also).collect();
+        let all: Vec<_> = std::iter::once(job.owed).chain(job.also.iter().copied()).collect();
         for owed in &all {
             backlog.take_back(*owed, job.delivery.id, job.attempts, *lane);
         }
         all.iter().filter(|owed| owed.backlog != mine).for_each(|owed| intake.settle(*owed));
+        self.tell_held(told, &job.delivery, job.attempts, held.why);
         self.parts.telemetry.deliverer_held.add(1);
         self.holding.insert(partition);
         self.uncommitted.insert(partition);
@@ -202,6 +204,8 @@ impl Deliverer {
             }
             Err(error) => return Err(error),
         };
+        // A later release may have left it to this route, before this one took over.
+        check_format(partition, &records)?;
         let telemetry = &self.parts.telemetry;
         let is_old = |record: &&Record| record.offset < live;
         let events = records.iter().filter(is_old).filter_map(|record| {

@@ -1,7 +1,9 @@
 //! Spans of a delivery: one for all of it, and one for each attempt below that.
 
 use campanile_core::port::{Attribute, SpanKind, Tracer};
-use campanile_core::{Delivery, DeliveryKind, End, Outcome, Recorded, Tick, TraceContext};
+use campanile_core::{
+    Delivery, DeliveryKind, End, HoldReason, Outcome, Recorded, Tick, TraceContext,
+};
 
 use super::Deliverer;
 use super::lanes::Job;
@@ -66,12 +68,33 @@ impl Deliverer {
         self.tell(job, "parked", Some(reason.to_owned()));
     }
 
+    /// A delivery waits until its route works. It is read again then, and followed anew.
+    pub(super) fn tell_held(
+        &self,
+        followed: Option<Box<Followed>>,
+        delivery: &Delivery,
+        attempts: u32,
+        why: HoldReason,
+    ) {
+        self.tell_of(followed, delivery, attempts, ("held", Some(why.to_string())));
+    }
+
     fn tell(&self, job: &mut Job, outcome: &'static str, failure: Option<String>) {
-        let Some(followed) = job.followed.take() else { return };
-        let mut attributes = of_delivery(&job.delivery);
-        attributes.push(("campanile.attempts", Attribute::Number(u64::from(job.attempts))));
+        self.tell_of(job.followed.take(), &job.delivery, job.attempts, (outcome, failure));
+    }
+
+    fn tell_of(
+        &self,
+        followed: Option<Box<Followed>>,
+        delivery: &Delivery,
+        attempts: u32,
+        (outcome, failure): (&'static str, Option<String>),
+    ) {
+        let Some(followed) = followed else { return };
+        let mut attributes = of_delivery(delivery);
+        attributes.push(("campanile.attempts", Attribute::Number(u64::from(attempts))));
         attributes.push(("campanile.outcome", Attribute::Text(outcome.into())));
-        let kind = (format!("deliver {}", job.delivery.platform.name()).into(), SpanKind::Consumer);
+        let kind = (format!("deliver {}", delivery.platform.name()).into(), SpanKind::Consumer);
         let tracer = &self.parts.tracer;
         tracer.record(followed.delivery.end(self.parts.clock.tick(), kind, attributes, failure));
     }

@@ -82,6 +82,10 @@ impl Beginning<'_> {
             as_of = kept.end;
         }
         let (partition, stream) = (self.partition, self.stream.name());
+        if self.stream == Stream::Receipts && claim.next > Offset(0) {
+            self.telemetry.projector_receipts_missed.add(1);
+            tracing::warn!(%partition, from = %claim.next, to = %as_of, "receipts were dropped unfolded");
+        }
         tracing::info!(%partition, stream, %as_of, pieces = pieces.len(), "fold begins");
         let write = Write { to: as_of, time, pieces, agenda, ..self.write(claim) };
         self.projection.apply(write).await?;

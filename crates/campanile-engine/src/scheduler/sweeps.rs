@@ -5,6 +5,7 @@
 //! already nothing is left to do.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use campanile_core::port::{
     DueEntry, HistoryQuery, ItemOrder, ItemQuery, NewRecord, Piece, PieceKey, ProjectionError,
@@ -61,6 +62,9 @@ impl Scheduler {
         }
         let step = SweepStep { at: due.entry.at, sweep, next: found.next };
         let at = self.record(vec![fact(due.user, Event::SweepAdvanced(step))]).await?;
+        if let Some(begun) = begun.as_ref().filter(|_| sweep.from == Offset(0)) {
+            self.tell_if_cut(partition, begun).await;
+        }
         at.ok_or_else(|| "log gave no answer".to_owned())
     }
 
@@ -75,9 +79,6 @@ impl Scheduler {
         let Event::CampaignRecalled { campaign } = &begun.fact.event else {
             return Ok(Found::default());
         };
-        if sweep.from == Offset(0) {
-            self.tell_if_cut(partition, begun).await?;
-        }
         let campaign = UserRef::of_campaign(&begun.fact.app, campaign, partition);
         let projection = &self.parts.projection;
         let (stream, from) = (Some(Stream::Events), sweep.from);
@@ -107,20 +108,21 @@ impl Scheduler {
     /// Items are found by the records that posted them. Those whose record is dropped while they
     /// live, because the log keeps less than the longest life, are not found: that must not pass
     /// unsaid.
-    async fn tell_if_cut(&self, partition: Partition, begun: &Recorded) -> Result<(), String> {
-        let log = &self.parts.log;
-        let first = log.bounds(partition).await.map_err(|error| error.to_string())?.start;
-        if first == Offset(0) {
-            return Ok(());
+    async fn tell_if_cut(&self, partition: Partition, begun: &Recorded) {
+        if !matches!(begun.fact.event, Event::CampaignRecalled { .. }) {
+            return;
         }
+        let log = &self.parts.log;
+        let Ok(Range { start: first @ Offset(1..), .. }) = log.bounds(partition).await else {
+            return;
+        };
         let limit = ReadLimit { records: 1, bytes: 1 };
-        let kept = log.read(partition, first, limit).await.map_err(|error| error.to_string())?;
+        let Ok(kept) = log.read(partition, first, limit).await else { return };
         let kept = kept.records.first().map_or(begun.time, |record| record.time);
         if begun.time.since(kept) < Limits::LONGEST_LIFE {
             self.parts.telemetry.scheduler_sweeps_cut.add(1);
             tracing::warn!(%partition, since = %kept, "a campaign's recall finds nothing older");
         }
-        Ok(())
     }
 
     /// Items of a user, in the order in which they changed: one that changes meanwhile comes
