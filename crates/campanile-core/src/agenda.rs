@@ -74,6 +74,13 @@ pub enum Due {
     Sweep(Sweep),
     /// An endpoint whose address is another's now is to be retired.
     Displace(Displaced),
+    /// Whoever was signalled and has not fetched an item is shown its fallback.
+    Fallback {
+        /// The item.
+        id: NotificationId,
+        /// The revision it belongs to.
+        revision: u32,
+    },
 }
 
 impl Due {
@@ -81,7 +88,7 @@ impl Due {
     #[must_use]
     pub const fn item(&self) -> Option<NotificationId> {
         match self {
-            Self::Expire { id, .. } => Some(*id),
+            Self::Expire { id, .. } | Self::Fallback { id, .. } => Some(*id),
             Self::Retry(parked) => Some(parked.item),
             Self::Lapse { .. } | Self::Sweep(_) | Self::Displace(_) => None,
         }

@@ -37,6 +37,10 @@ impl Limits {
     pub const RAW_BYTES: usize = 4096;
     /// Idempotency key, item name, group name and campaign, in bytes.
     pub const KEY_BYTES: usize = 255;
+    /// The shortest time that an installation is given to fetch before it is shown the fallback.
+    pub const SHORTEST_FALLBACK: Duration = Duration::from_secs(60);
+    /// The longest.
+    pub const LONGEST_FALLBACK: Duration = Duration::from_secs(600);
     /// Items in one publish message, or ids in one state update.
     pub const BATCH_ITEMS: usize = 500;
 }
@@ -75,6 +79,17 @@ pub struct Content {
     pub raw: Option<Bytes>,
 }
 
+/// What the system shows on an Apple device whose app was signalled and did not fetch the item in
+/// time: iOS may delay or drop what wakes an app silently.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fallback {
+    /// How long after the post, in whole seconds; the edge takes [`Limits::SHORTEST_FALLBACK`] to
+    /// [`Limits::LONGEST_FALLBACK`].
+    pub after: Duration,
+    /// What is shown: visual content only.
+    pub content: Arc<Content>,
+}
+
 /// The identity of the request behind a post, when it has an idempotency key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestStamp {
@@ -107,4 +122,6 @@ pub struct Posted {
     pub expires_at: Timestamp,
     /// The last moment at which a push is still sent; at most `expires_at`.
     pub deliver_by: Timestamp,
+    /// What is shown instead where a signal did not bring the app to fetch.
+    pub fallback: Option<Fallback>,
 }

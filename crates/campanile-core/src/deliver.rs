@@ -16,6 +16,19 @@ pub enum DeliveryKind {
     },
     /// Tells silently how the item stands.
     Sync,
+    /// Shows the fallback of a revision that was signalled and not fetched.
+    Fallback {
+        /// Which revision.
+        revision: u32,
+    },
+}
+
+impl DeliveryKind {
+    /// Whether the system or the app is to put something on the screen.
+    #[must_use]
+    pub const fn shows(self) -> bool {
+        matches!(self, Self::Show { .. } | Self::Fallback { .. })
+    }
 }
 
 /// A revision or a change, on its way to one endpoint.
@@ -71,6 +84,8 @@ pub enum Suppression {
     Superseded,
     /// The endpoint is retired, its lease is over, or it asks for no pushes any more.
     EndpointGone,
+    /// The installation fetched the item by itself.
+    Fetched,
 }
 
 impl Suppression {
@@ -84,6 +99,7 @@ impl Suppression {
             Self::Deleted => "deleted",
             Self::Superseded => "superseded",
             Self::EndpointGone => "endpoint gone",
+            Self::Fetched => "fetched",
         }
     }
 }
@@ -111,6 +127,12 @@ pub fn still_due<'reach>(
     let item = item.ok_or(Suppression::Expired)?;
     match delivery.kind {
         DeliveryKind::Show { .. } => show_is_due(item, delivery, now)?,
+        DeliveryKind::Fallback { .. } => {
+            show_is_due(item, delivery, now)?;
+            if item.fetched_by.contains(&delivery.endpoint) {
+                return Err(Suppression::Fetched);
+            }
+        }
         DeliveryKind::Sync => sync_is_due(item, delivery, now)?,
     }
     Ok(endpoint)
@@ -150,7 +172,7 @@ fn sync_is_due(item: &Item, delivery: &Delivery, now: Timestamp) -> Result<(), S
 }
 
 /// The push that makes `delivery` of `item`, found still due, to `endpoint`. What an endpoint that
-/// asked for signals gets says nothing of the item but its id.
+/// asked for signals gets says nothing of the item but its id, apart from the fallback.
 #[must_use]
 pub fn compose(item: &Item, delivery: &Delivery, endpoint: &Endpoint) -> Push {
     let is_signal = endpoint.style == PushStyle::Signal;
@@ -161,6 +183,11 @@ pub fn compose(item: &Item, delivery: &Delivery, endpoint: &Endpoint) -> Push {
         DeliveryKind::Sync if is_signal => (Priority::Normal, item.expires_at, PushBody::Signal),
         DeliveryKind::Show { .. } => {
             let body = PushBody::Show { content: item.content.clone(), group: item.group.clone() };
+            (item.priority, delivery.show_until(item), body)
+        }
+        DeliveryKind::Fallback { .. } => {
+            let content = item.fallback.as_ref().map(|fallback| fallback.content.clone());
+            let body = PushBody::Show { content: content.unwrap_or_default(), group: None };
             (item.priority, delivery.show_until(item), body)
         }
         DeliveryKind::Sync => {

@@ -197,6 +197,15 @@ pub struct Endpoint {
     pub lease_until: Timestamp,
 }
 
+impl Endpoint {
+    /// Whether it is shown the fallback of what it was signalled and has not fetched: on Apple
+    /// devices the system may drop what wakes an app silently.
+    #[must_use]
+    pub fn falls_back(&self) -> bool {
+        self.style == PushStyle::Signal && self.address.platform() == Platform::Apns
+    }
+}
+
 /// Why an endpoint stopped being one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum RetireReason {

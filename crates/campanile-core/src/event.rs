@@ -114,6 +114,15 @@ pub enum Event {
     /// A worker put deliveries off: from now on they are the agenda's business. Parking is an
     /// event, not a receipt, so that the agenda follows from one ordered stream.
     DeliveriesParked(Parked),
+    /// An installation fetched an item. Recorded where something depends on it: a fallback.
+    ItemFetched {
+        /// The item.
+        id: NotificationId,
+        /// The revision it fetched.
+        revision: u32,
+        /// Which installation.
+        endpoint: EndpointId,
+    },
     /// The time of an agenda entry came.
     CameDue(AgendaEntry),
     /// Somebody asked to make a delivery again that failed.
@@ -126,9 +135,9 @@ impl Event {
     pub const fn item(&self) -> Option<NotificationId> {
         match self {
             Self::NotificationPosted(posted) => Some(posted.id),
-            Self::NotificationRecalled { id, .. } | Self::NotificationDeleted { id, .. } => {
-                Some(*id)
-            }
+            Self::NotificationRecalled { id, .. }
+            | Self::NotificationDeleted { id, .. }
+            | Self::ItemFetched { id, .. } => Some(*id),
             Self::StateChanged(change) => Some(change.id),
             Self::DeliveriesParked(parked) => Some(parked.item),
             Self::CameDue(entry) => entry.due.item(),
@@ -159,6 +168,7 @@ impl Event {
             Self::StateChanged(_) => "StateChanged",
             Self::NotificationDeleted { .. } => "NotificationDeleted",
             Self::DeliveriesParked(_) => "DeliveriesParked",
+            Self::ItemFetched { .. } => "ItemFetched",
             Self::CameDue(_) => "CameDue",
             Self::RedeliveryRequested(_) => "RedeliveryRequested",
         }

@@ -107,6 +107,8 @@ pub enum WhyNot {
     NothingNew,
     /// It asked for no pushes.
     NoPush,
+    /// It fetched the item before the fallback came due.
+    Fetched,
 }
 
 /// A delivery that was called for, and how it stands.

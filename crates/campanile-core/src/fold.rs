@@ -88,7 +88,8 @@ pub fn apply(state: &mut State, record: &Recorded) -> Changes {
         changes.agenda.push(AgendaChange::Remove(done));
         changes.agenda.extend(next.map(AgendaChange::Add));
     }
-    if let Event::CameDue(entry @ AgendaEntry { due: Due::Retry(_) | Due::Displace(_), .. }) = event
+    if let Event::CameDue(entry) = event
+        && matches!(entry.due, Due::Retry(_) | Due::Displace(_) | Due::Fallback { .. })
     {
         changes.agenda.push(AgendaChange::Remove(*entry));
     }

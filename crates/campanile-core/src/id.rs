@@ -260,6 +260,13 @@ impl DeliveryId {
         let cause = cause.0.to_be_bytes();
         Self(plain_hash("delivery", &[&item.0, &cause, &endpoint.0]))
     }
+
+    /// The delivery to `endpoint` of the fallback of the post of `item` at `posted`.
+    #[must_use]
+    pub fn of_fallback(item: NotificationId, posted: Offset, endpoint: EndpointId) -> Self {
+        let posted = posted.0.to_be_bytes();
+        Self(plain_hash("fallback", &[&item.0, &posted, &endpoint.0]))
+    }
 }
 
 impl RequestKey {

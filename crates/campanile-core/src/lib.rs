@@ -38,7 +38,7 @@ mod trace;
 
 pub use agenda::{AgendaChange, AgendaEntry, Due, Parked, ParkedDelivery};
 pub use budget::RetryBudget;
-pub use content::{Content, Limits, Posted, Priority, RequestStamp, Visual};
+pub use content::{Content, Fallback, Limits, Posted, Priority, RequestStamp, Visual};
 pub use deliver::{Delivery, DeliveryKind, Suppression, compose, still_due};
 pub use endpoint::{
     Address, ApnsToken, Endpoint, FcmTarget, FcmToken, PushStyle, RetireReason, Tombstone,
@@ -62,7 +62,8 @@ pub use quota::{Quota, Used};
 pub use receipt::{End, Receipt, Settled};
 pub use redelivery::{DeadReason, Redelivery};
 pub use state::{
-    AddressClaim, Change, Displaced, Ended, Holder, Item, PostVerdict, Reach, RequestRecord, State,
+    AddressClaim, Change, Displaced, Ended, Holder, Item, ItemFallback, PostVerdict, Reach,
+    RequestRecord, State,
 };
 pub use sweep::{Sweep, SweepStep, Sweeps, swept};
 pub use time::{Tick, Timestamp};

@@ -16,6 +16,8 @@ use crate::{
 /// - A parked delivery that came due is for its endpoint.
 /// - A redelivery is for its endpoint, whether or not that is there: [`crate::still_due`] says why
 ///   it is not sent, and that is written down. Of several for the same failure the first counts.
+/// - A fallback that came due is for every endpoint on Apple devices that was signalled its revision
+///   and has not fetched it.
 ///
 /// Otherwise an endpoint retired before, registered later, of another user or app is never named:
 /// it is not in the reach, or its life began later. Neither is one that asked for no pushes.
@@ -34,8 +36,12 @@ pub fn plan(state: &State, record: &Recorded) -> Vec<Delivery> {
             let is_first = is_possible && !is_repeated;
             is_first.then(|| asked.delivery(at)).into_iter().collect()
         }
+        Event::CameDue(AgendaEntry { due: Due::Fallback { revision, .. }, .. }) => {
+            fall_back(state, record, *revision)
+        }
         Event::CameDue(_)
         | Event::DeliveriesParked(_)
+        | Event::ItemFetched { .. }
         | Event::AddressClaimed(_)
         | Event::CampaignRecalled { .. }
         | Event::AllDismissed { .. }
@@ -100,6 +106,36 @@ fn tell_others(state: &State, at: Offset, origin: Option<EndpointId>) -> Vec<Del
         attempts: 0,
     };
     reach.endpoints.iter().filter(may_show).map(sync).collect()
+}
+
+/// The cause of the deliveries is the post, which their ids are derived from: coming due is recorded
+/// at least once.
+/// A registration from afterwards does not tell what the endpoint asked for then, so it does not
+/// count: whoever registers has its app running, and fetches.
+fn fall_back(state: &State, record: &Recorded, revision: u32) -> Vec<Delivery> {
+    let item = state.item.as_deref();
+    let item = item.filter(|item| item.revision == revision && item.fallback.is_some());
+    let Some((item, posted)) = item.and_then(|item| Some((item, item.posted_at?))) else {
+        return Vec::new();
+    };
+    let waits = |(id, endpoint): &(&EndpointId, &Endpoint)| {
+        endpoint.since < posted
+            && endpoint.registered_at < record.time
+            && endpoint.falls_back()
+            && item.platforms.contains(endpoint.address.platform())
+            && !item.fetched_by.contains(*id)
+    };
+    let show = |(id, endpoint): (&EndpointId, &Endpoint)| Delivery {
+        id: DeliveryId::of_fallback(item.id, posted, *id),
+        cause: posted,
+        tells_of: posted,
+        item: item.id,
+        endpoint: *id,
+        platform: endpoint.address.platform(),
+        kind: DeliveryKind::Fallback { revision },
+        attempts: 0,
+    };
+    state.reach.endpoints.iter().filter(waits).map(show).collect()
 }
 
 const fn again(parked: &ParkedDelivery) -> Delivery {

@@ -39,7 +39,7 @@ impl Settled {
             (End::Rejected { .. }, _) => Some(DeadReason::Rejected),
             (End::AddressGone { .. }, _) => Some(DeadReason::AddressGone),
             (End::GaveUp { .. }, _) => Some(DeadReason::GaveUp),
-            (End::Suppressed(Suppression::Expired), DeliveryKind::Show { .. }) => {
+            (End::Suppressed(Suppression::Expired), kind) if kind.shows() => {
                 Some(DeadReason::Expired)
             }
             (End::Accepted { .. } | End::Suppressed(_), _) => None,
@@ -71,7 +71,13 @@ impl Redelivery {
     /// twice is asking once.
     #[must_use]
     pub fn request(&self) -> RequestKey {
-        RequestKey::of_redelivery(DeliveryId::new(self.item, self.failed, self.endpoint))
+        let Self { item, endpoint, failed, .. } = *self;
+        RequestKey::of_redelivery(match self.kind {
+            DeliveryKind::Fallback { .. } => DeliveryId::of_fallback(item, failed, endpoint),
+            DeliveryKind::Show { .. } | DeliveryKind::Sync => {
+                DeliveryId::new(item, failed, endpoint)
+            }
+        })
     }
 
     /// The delivery that a redelivery recorded at `at` calls for.

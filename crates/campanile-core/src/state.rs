@@ -11,7 +11,7 @@ mod request;
 use std::sync::Arc;
 
 pub use holder::{AddressClaim, Displaced, Holder};
-pub use item::{Change, Ended, Item};
+pub use item::{Change, Ended, Item, ItemFallback};
 pub use reach::Reach;
 pub use request::{PostVerdict, RequestRecord};
 

@@ -7,6 +7,7 @@ mod claims;
 mod dead_letters;
 mod endpoints;
 mod explain;
+mod fetched;
 mod history;
 mod inbox;
 mod retired;

@@ -13,8 +13,9 @@ use std::time::Duration;
 
 use campanile_core::port::{Fit, Piece, PieceKey};
 use campanile_core::{
-    AppId, Content, Event, Fingerprint, Limits, NotificationId, PlatformMask, Position,
-    PostVerdict, Posted, Priority, RequestKey, RequestRecord, RequestStamp, Timestamp, UserRef,
+    AppId, Content, Event, Fallback, Fingerprint, Limits, NotificationId, Platform, PlatformMask,
+    Position, PostVerdict, Posted, Priority, RequestKey, RequestRecord, RequestStamp, Timestamp,
+    UserRef,
 };
 
 use self::quotas::Counted;
@@ -50,6 +51,8 @@ pub struct Publish {
     pub end: Lifetime,
     /// How long a push is still sent; [`Limits::DEFAULT_DELIVER_WITHIN`] if absent.
     pub deliver_within: Option<Duration>,
+    /// What is shown instead where a signal did not bring the app to fetch.
+    pub fallback: Option<Fallback>,
 }
 
 /// How long an item lives.
@@ -158,15 +161,25 @@ impl Ingest {
             priority: publish.priority,
             expires_at,
             deliver_by,
+            fallback: publish.fallback,
         };
-        let refused = self.fits.get(app).into_iter().flatten().find_map(|fit| {
-            fit(&posted).err().filter(|unfit| posted.platforms.contains(unfit.platform))
-        });
-        if let Some(unfit) = refused {
-            return Err(Error::invalid("content", unfit));
+        self.carries(app, "content", &posted)?;
+        if let Some(fallback) = &posted.fallback {
+            let platforms = PlatformMask::of(&[Platform::Apns]);
+            let content = fallback.content.clone();
+            let shown = Posted { content, platforms, group: None, ..posted.clone() };
+            self.carries(app, "fallback.visual", &shown)?;
         }
         self.admit(app, whom.user)?;
         Ok(Draft { whom, posted })
+    }
+
+    /// Refuses what a platform that it is meant for cannot carry.
+    fn carries(&self, app: &AppId, field: &'static str, posted: &Posted) -> Result<(), Error> {
+        let refused = self.fits.get(app).into_iter().flatten().find_map(|fit| {
+            fit(posted).err().filter(|unfit| posted.platforms.contains(unfit.platform))
+        });
+        refused.map_or(Ok(()), |unfit| Err(Error::invalid(field, unfit)))
     }
 
     fn admit(&self, app: &AppId, user: UserRef) -> Result<(), Error> {
@@ -315,32 +328,42 @@ fn times(publish: &Publish, now: Timestamp) -> Result<(Timestamp, Timestamp), Er
 /// What the request said, in one canonical order; times as given, not as computed.
 fn fingerprint(publish: &Publish) -> Fingerprint {
     let mut said = Vec::with_capacity(256);
-    let mut field = |bytes: &[u8]| {
-        said.extend_from_slice(&(bytes.len() as u64).to_be_bytes());
-        said.extend_from_slice(bytes);
-    };
     let content = &publish.content;
-    field(publish.app_notification_id.as_deref().unwrap_or_default().as_bytes());
-    field(publish.group.as_deref().unwrap_or_default().as_bytes());
-    field(content.raw.as_deref().unwrap_or_default());
-    if let Some(visual) = &content.visual {
-        field(visual.title.as_bytes());
-        field(visual.body.as_deref().unwrap_or_default().as_bytes());
-        field(visual.sound.as_deref().unwrap_or_default().as_bytes());
-        field(&visual.badge.map(u32::to_be_bytes).unwrap_or_default());
-    }
-    field(&[publish.platforms.bits(), publish.priority as u8]);
+    field(&mut said, publish.app_notification_id.as_deref().unwrap_or_default().as_bytes());
+    field(&mut said, publish.group.as_deref().unwrap_or_default().as_bytes());
+    field(&mut said, content.raw.as_deref().unwrap_or_default());
+    visual(&mut said, content);
+    field(&mut said, &[publish.platforms.bits(), publish.priority as u8]);
     let (kind, amount) = match publish.end {
         Lifetime::Default => (0, 0),
         Lifetime::For(life) => (1, life.as_secs()),
         Lifetime::Until(end) => (2, end.as_millis()),
     };
-    field(&[kind]);
-    field(&u64::to_be_bytes(amount));
-    field(&publish.deliver_within.map_or(0, |within| within.as_secs()).to_be_bytes());
+    field(&mut said, &[kind]);
+    field(&mut said, &u64::to_be_bytes(amount));
+    field(&mut said, &publish.deliver_within.map_or(0, |within| within.as_secs()).to_be_bytes());
     if let Some(campaign) = &publish.campaign {
         // Only if there is one: a request without is the same as before there were campaigns.
         said.extend_from_slice(campaign.as_bytes());
     }
+    if let Some(Fallback { after, content }) = &publish.fallback {
+        // Apart from every campaign, whose names have no such byte.
+        said.push(0);
+        said.extend_from_slice(&after.as_secs().to_be_bytes());
+        visual(&mut said, content);
+    }
     Fingerprint::of(&said)
+}
+
+fn visual(said: &mut Vec<u8>, content: &Content) {
+    let Some(visual) = &content.visual else { return };
+    field(said, visual.title.as_bytes());
+    field(said, visual.body.as_deref().unwrap_or_default().as_bytes());
+    field(said, visual.sound.as_deref().unwrap_or_default().as_bytes());
+    field(said, &visual.badge.map(u32::to_be_bytes).unwrap_or_default());
+}
+
+fn field(said: &mut Vec<u8>, bytes: &[u8]) {
+    said.extend_from_slice(&(bytes.len() as u64).to_be_bytes());
+    said.extend_from_slice(bytes);
 }

@@ -60,7 +60,12 @@ fn event(event: &Event, new: &dyn Fn(Offset) -> Offset) -> Option<Event> {
             Some(Event::SweepAdvanced(SweepStep { at: *at, sweep, next }))
         }
         Event::CameDue(AgendaEntry {
-            due: Due::Expire { .. } | Due::Lapse { .. } | Due::Sweep(_) | Due::Displace(_),
+            due:
+                Due::Expire { .. }
+                | Due::Lapse { .. }
+                | Due::Sweep(_)
+                | Due::Displace(_)
+                | Due::Fallback { .. },
             ..
         })
         | Event::EndpointRegistered { .. }
@@ -71,6 +76,7 @@ fn event(event: &Event, new: &dyn Fn(Offset) -> Offset) -> Option<Event> {
         | Event::NotificationRecalled { .. }
         | Event::CampaignRecalled { .. }
         | Event::StateChanged(_)
+        | Event::ItemFetched { .. }
         | Event::NotificationDeleted { .. } => None,
     }
 }
@@ -100,6 +106,8 @@ fn id(
 ) -> DeliveryId {
     if known == DeliveryId::new(item, was, endpoint) {
         DeliveryId::new(item, now, endpoint)
+    } else if known == DeliveryId::of_fallback(item, was, endpoint) {
+        DeliveryId::of_fallback(item, now, endpoint)
     } else {
         known
     }

@@ -5,10 +5,10 @@ mod values;
 mod words;
 
 pub use check::{
-    Field, Violation, address, app, batch, content, endpoint_id, instant, lease, name,
+    Field, Violation, address, app, batch, content, endpoint_id, fallback, instant, lease, name,
     notification_id, page_size, platforms, priority, push_style, span, user_id,
 };
-pub use values::{address_to_wire, content_to_wire};
+pub use values::{address_to_wire, content_to_wire, fallback_to_wire, visual_to_wire};
 pub use words::{
     action_from_wire, action_to_wire, dead_from_wire, dead_to_wire, ended_from_wire, ended_to_wire,
     environment_from_wire, environment_to_wire, hold_from_wire, hold_to_wire, platform_from_wire,

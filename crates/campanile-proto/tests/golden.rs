@@ -13,7 +13,7 @@
     reason = "test code"
 )]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::path::Path;
 use std::sync::Arc;
@@ -93,6 +93,7 @@ fn posted() -> Posted {
         priority: Priority::High,
         expires_at: LATER,
         deliver_by: Timestamp::from_millis(1_790_000_000_000),
+        fallback: None,
     }
 }
 
@@ -152,6 +153,38 @@ fn events_about_items() {
     check_event("notification_recalled_revision", recalled(Some(2)));
     let posted = Posted { campaign: Some("spring".into()), ..posted() };
     check_event("notification_posted_campaign", Event::NotificationPosted(posted));
+}
+
+#[test]
+fn what_falls_back() {
+    let visual = content().visual.clone();
+    let content = Arc::new(Content { visual, raw: None });
+    let after = std::time::Duration::from_secs(120);
+    let fallback = Some(Fallback { after, content: content.clone() });
+    let posted = Posted { fallback, ..posted() };
+    check_event("notification_posted_fallback", Event::NotificationPosted(posted));
+    let fetched = Event::ItemFetched { id: ITEM, revision: 2, endpoint: ENDPOINT };
+    check_event("item_fetched", fetched);
+    let (encode, decode) = (codec::encode_agenda_entry, codec::decode_agenda_entry);
+    let due = Due::Fallback { id: ITEM, revision: 2 };
+    check("agenda_fallback", &AgendaEntry { at: LATER, due }, encode, decode);
+    let shown = ParkedDelivery { kind: DeliveryKind::Fallback { revision: 2 }, ..parked() };
+    let entry = AgendaEntry { at: LATER, due: Due::Retry(shown) };
+    check("agenda_retry_fallback", &entry, encode, decode);
+    let fallback = Some(ItemFallback { due: LATER, content });
+    let item = Item { fallback, fetched_by: BTreeSet::from([ENDPOINT]), ..item() };
+    let item = Piece::Item(Arc::new(item));
+    check("item_fallback", &item, codec::encode_piece, codec::decode_piece);
+    let settled = Settled {
+        delivery: DELIVERY,
+        endpoint: ENDPOINT,
+        kind: DeliveryKind::Fallback { revision: 2 },
+        attempts: 0,
+        at: LATER,
+        end: End::Suppressed(Suppression::Fetched),
+    };
+    let receipt = receipt(vec![settled]);
+    check("receipt_fallback", &receipt, codec::encode_receipt, codec::decode_receipt);
 }
 
 #[test]
@@ -256,15 +289,19 @@ fn receipts() {
         at: LATER,
         end,
     });
-    let receipt = Receipt {
+    let receipt = receipt(settled.into());
+    check("receipt", &receipt, codec::encode_receipt, codec::decode_receipt);
+}
+
+fn receipt(settled: Vec<Settled>) -> Receipt {
+    Receipt {
         app: AppId::new("app.example").unwrap(),
         user: UserRef::from_bytes([0x11; 16]),
         cause: Offset(300),
         item: ITEM,
         platform: Platform::Apns,
-        settled: settled.into(),
-    };
-    check("receipt", &receipt, codec::encode_receipt, codec::decode_receipt);
+        settled,
+    }
 }
 
 #[test]
@@ -339,5 +376,7 @@ fn item() -> Item {
             origin: Some(ENDPOINT),
             elsewhere: Some(Offset(10)),
         }),
+        fallback: None,
+        fetched_by: BTreeSet::new(),
     }
 }

@@ -15,11 +15,11 @@ mod step;
 use std::time::Duration;
 
 use campanile_core::{
-    AgendaEntry, Changes, Delivery, Endpoint, Item, PostVerdict, Reach, Recorded, Suppression,
-    Timestamp, UserRef, plan, still_due,
+    AgendaEntry, Changes, Delivery, DeliveryKind, Endpoint, Item, PostVerdict, Reach, Recorded,
+    Suppression, Timestamp, UserRef, plan, still_due,
 };
 
-pub use expected::{Expected, show, sync};
+pub use expected::{Expected, fallback, show, sync};
 pub use step::{
     Step, activated, deleted, dismissed, expired, happened, lapsed, posted, read, recalled,
     registered, renewed, reset, retired, snoozed, unread,
@@ -121,7 +121,8 @@ impl Then {
         found.sort();
         assert_eq!(found, wanted, "planned is not what was expected");
         let at = self.scenario.log.last().map(|last| last.position.offset);
-        let fresh = |it: &&Delivery| it.attempts == 0;
+        let fresh =
+            |it: &&Delivery| it.attempts == 0 && !matches!(it.kind, DeliveryKind::Fallback { .. });
         assert!(self.planned.iter().filter(fresh).all(|it| Some(it.cause) == at));
         self
     }

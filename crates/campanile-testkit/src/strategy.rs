@@ -7,9 +7,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use campanile_core::{
     AddressClaim, AgendaEntry, Content, DeliveryId, DeliveryKind, Displaced, Due, Event, Fact,
-    Fingerprint, Generation, Offset, Parked, ParkedDelivery, Partition, Platform, PlatformMask,
-    Position, Posted, Priority, PushStyle, Recorded, Redelivery, RequestStamp, RetireReason,
-    StateChange, Sweep, SweepStep, Timestamp, UserAction, UserRef,
+    Fallback, Fingerprint, Generation, Offset, Parked, ParkedDelivery, Partition, Platform,
+    PlatformMask, Position, Posted, Priority, PushStyle, Recorded, Redelivery, RequestStamp,
+    RetireReason, StateChange, Sweep, SweepStep, Timestamp, UserAction, UserRef, Visual,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -88,6 +88,7 @@ pub fn events(whose: UserRef) -> BoxedStrategy<Event> {
         2 => entries(whose).prop_map(Event::CameDue),
         1 => parkings(whose),
         2 => redeliveries(whose),
+        2 => fetches(whose),
     ]
     .boxed()
 }
@@ -149,7 +150,8 @@ fn posts(whose: UserRef) -> impl Strategy<Value = Event> {
         PlatformMask::of(&[Platform::Fcm]),
     ];
     let mask = select(masks.to_vec());
-    (post, mask).prop_map(|((id, request, says, priority, expires_at, deliver_by), platforms)| {
+    (post, mask, fallbacks()).prop_map(|(post, platforms, fallback)| {
+        let (id, request, says, priority, expires_at, deliver_by) = post;
         let raw = Some(Bytes::copy_from_slice(&[says]));
         Event::NotificationPosted(Posted {
             id,
@@ -162,7 +164,24 @@ fn posts(whose: UserRef) -> impl Strategy<Value = Event> {
             priority,
             expires_at,
             deliver_by,
+            fallback,
         })
+    })
+}
+
+fn fallbacks() -> impl Strategy<Value = Option<Fallback>> {
+    let fallback = (0..900_u64).prop_map(|after| Fallback {
+        after: Duration::from_secs(after),
+        content: Arc::new(Content { visual: Some(Visual::default()), raw: None }),
+    });
+    option::weighted(0.4, fallback)
+}
+
+fn fetches(whose: UserRef) -> impl Strategy<Value = Event> {
+    (items(whose), 1..4_u32, devices()).prop_map(move |(id, revision, device)| Event::ItemFetched {
+        id,
+        revision,
+        endpoint: device.endpoint(whose),
     })
 }
 
@@ -215,6 +234,7 @@ fn parked(whose: UserRef) -> impl Strategy<Value = ParkedDelivery> {
     let kind = prop_oneof![
         (1..4_u32).prop_map(|revision| DeliveryKind::Show { revision }),
         Just(DeliveryKind::Sync),
+        (1..4_u32).prop_map(|revision| DeliveryKind::Fallback { revision }),
     ];
     (items(whose), devices(), 0..100_u64, kind, 0..4_u32).prop_map(
         move |(item, device, cause, kind, attempts)| {
@@ -255,6 +275,7 @@ fn entries(whose: UserRef) -> impl Strategy<Value = AgendaEntry> {
         lapse,
         parked(whose).prop_map(Due::Retry),
         displaced(whose).prop_map(Due::Displace),
+        (items(whose), 0..4_u32).prop_map(|(id, revision)| Due::Fallback { id, revision }),
     ];
     (spans(), due).prop_map(|(at, due)| AgendaEntry { at, due })
 }

@@ -8,7 +8,7 @@ use campanile_engine::gateway::Explained;
 use campanile_engine::telemetry::RouteReading;
 use campanile_proto::{convert, v1};
 
-use super::history::{end, event, shows};
+use super::history::{end, event, falls_back, shows};
 use super::operations::held;
 use super::words;
 
@@ -103,6 +103,7 @@ fn delivery(planned: &PlannedDelivery) -> v1::PlannedDelivery {
             delivery_id: delivery.id.to_string(),
             endpoint_id: delivery.endpoint.to_string(),
             shows_revision: shows(delivery.kind),
+            falls_back: falls_back(delivery.kind),
             attempts: delivery.attempts,
             at,
             outcome,
@@ -116,7 +117,8 @@ fn delivery(planned: &PlannedDelivery) -> v1::PlannedDelivery {
 fn step(step: &Step) -> v1::ExplainStep {
     use v1::explain_step::Step as Wire;
     let endpoint_id = step.endpoint.map(|id| id.to_string()).unwrap_or_default();
-    let purpose = |kind| v1::DeliveryPurpose { shows_revision: shows(kind) };
+    let purpose =
+        |kind| v1::DeliveryPurpose { shows_revision: shows(kind), falls_back: falls_back(kind) };
     let what = match &step.what {
         What::Happened { event: it, verdict, changed } => {
             Wire::Happened(event(it, *verdict, *changed))
@@ -131,6 +133,7 @@ fn step(step: &Step) -> v1::ExplainStep {
             delivery_id: delivery.to_string(),
             endpoint_id: endpoint_id.clone(),
             shows_revision: shows(*kind),
+            falls_back: falls_back(*kind),
             attempts: *attempts,
             at: Some(words::instant(step.time)),
             outcome: Some(end(how)),
@@ -157,6 +160,7 @@ fn not_planned(why: WhyNot) -> v1::NotPlanned {
         WhyNot::Conflicted => Wire::ConflictingRequest,
         WhyNot::NothingNew => Wire::NothingNew,
         WhyNot::NoPush => Wire::NoPush,
+        WhyNot::Fetched => Wire::Fetched,
     };
     let reason: Option<RetireReason> = match why {
         WhyNot::Retired(reason) => reason,

@@ -122,6 +122,7 @@ pub(super) fn event(
     let origin = match event {
         Event::StateChanged(change) => change.origin,
         Event::NotificationDeleted { origin, .. } => *origin,
+        Event::ItemFetched { endpoint, .. } => Some(*endpoint),
         _ => None,
     };
     let verdict = verdict.map_or(v1::PostVerdict::Unspecified, convert::verdict_to_wire);
@@ -158,12 +159,16 @@ fn summary(event: &Event) -> String {
                     parked.endpoint, parked.attempts
                 )
             }
+            Due::Fallback { revision, .. } => {
+                format!("fallback of revision {revision}, due at {at}")
+            }
             Due::Displace(who) => format!("{} lost its address", who.endpoint),
             Due::Sweep(sweep) => format!("sweep of {}", sweep.event),
         },
         Event::RedeliveryRequested(again) => {
             let kind = match again.kind {
                 DeliveryKind::Show { revision } => format!("show of revision {revision}"),
+                DeliveryKind::Fallback { revision } => format!("fallback of revision {revision}"),
                 DeliveryKind::Sync => "sync".to_owned(),
             };
             format!("{kind} to {}, which failed after {}", again.endpoint, again.failed)
@@ -172,6 +177,9 @@ fn summary(event: &Event) -> String {
             revision.map_or_else(String::new, |revision| format!("revision {revision}"))
         }
         Event::NotificationDeleted { .. } => String::new(),
+        Event::ItemFetched { revision, endpoint, .. } => {
+            format!("revision {revision} by {endpoint}")
+        }
         Event::CampaignRecalled { campaign } => format!("everything of {campaign}"),
         Event::AllDismissed { up_to, .. } => format!("everything posted before {up_to}"),
         Event::AddressClaimed(claim) => format!("by {}", claim.by.endpoint),
@@ -218,6 +226,7 @@ pub(super) fn outcome(settled: &Settled) -> v1::DeliveryOutcome {
         delivery_id: settled.delivery.to_string(),
         endpoint_id: settled.endpoint.to_string(),
         shows_revision: shows(settled.kind),
+        falls_back: falls_back(settled.kind),
         attempts: settled.attempts,
         at: Some(words::instant(settled.at)),
         outcome: Some(end(&settled.end)),
@@ -226,9 +235,13 @@ pub(super) fn outcome(settled: &Settled) -> v1::DeliveryOutcome {
 
 pub(super) const fn shows(kind: DeliveryKind) -> Option<u32> {
     match kind {
-        DeliveryKind::Show { revision } => Some(revision),
+        DeliveryKind::Show { revision } | DeliveryKind::Fallback { revision } => Some(revision),
         DeliveryKind::Sync => None,
     }
+}
+
+pub(super) const fn falls_back(kind: DeliveryKind) -> bool {
+    matches!(kind, DeliveryKind::Fallback { .. })
 }
 
 pub(super) fn end(end: &End) -> v1::delivery_outcome::Outcome {

@@ -105,6 +105,8 @@ pub(super) fn notification(wire: v1::Notification) -> Result<Publish, Violation>
     };
     let within = wire.deliver_within_seconds;
     let within = within.map(|seconds| convert::span("deliver_within_seconds", seconds));
+    let platforms = convert::platforms(&wire.platforms)?;
+    let fallback = wire.fallback.map(|fallback| convert::fallback(fallback, platforms));
     Ok(Publish {
         target: words::target(wire.target)?,
         idempotency_key: wire.idempotency_key,
@@ -112,10 +114,11 @@ pub(super) fn notification(wire: v1::Notification) -> Result<Publish, Violation>
         group: wire.group.map(Arc::from),
         campaign: wire.campaign.map(Arc::from),
         content: convert::content(wire.content)?,
-        platforms: convert::platforms(&wire.platforms)?,
+        platforms,
         priority: convert::priority(wire.priority)?,
         end,
         deliver_within: within.transpose()?,
+        fallback: fallback.transpose()?,
     })
 }
 

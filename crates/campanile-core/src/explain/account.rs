@@ -73,12 +73,27 @@ impl Account {
                 reach: state.reach.clone(),
                 planned: named,
             });
-        } else if changes.item && calls_for_clears(event) {
-            for (id, why) in left_out_of_change(state, record, &named) {
-                let what = What::NotPlanned(why);
-                self.steps.push(Step { time, cause, endpoint: Some(id), what });
-            }
+        } else {
+            let left_out: Vec<_> = match event {
+                Event::CameDue(AgendaEntry { due: Due::Fallback { .. }, .. }) => {
+                    let fetched = state.item.as_ref().map(|item| item.fetched_by.iter());
+                    fetched.into_iter().flatten().map(|id| (*id, WhyNot::Fetched)).collect()
+                }
+                _ if changes.item && calls_for_clears(event) => {
+                    left_out_of_change(state, record, &named).collect()
+                }
+                _ => Vec::new(),
+            };
+            self.leave_out(time, cause, left_out);
         }
+    }
+
+    fn leave_out(&mut self, time: Timestamp, cause: Offset, whom: Vec<(EndpointId, WhyNot)>) {
+        let step = |(id, why)| {
+            let (endpoint, what) = (Some(id), What::NotPlanned(why));
+            Step { time, cause, endpoint, what }
+        };
+        self.steps.extend(whom.into_iter().map(step));
     }
 
     /// Takes a receipt in, after all events, in the order of the receipts.

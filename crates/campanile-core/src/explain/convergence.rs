@@ -51,7 +51,7 @@ impl Convergence {
     fn show(revision: u32, posted: Offset, planned: &[PlannedDelivery]) -> Self {
         let mut found = Self::new(Goal::Show { revision });
         let of_revision = |it: &&PlannedDelivery| {
-            it.delivery.tells_of == posted && it.delivery.kind != DeliveryKind::Sync
+            it.delivery.tells_of == posted && matches!(it.delivery.kind, DeliveryKind::Show { .. })
         };
         let mut told = BTreeMap::<EndpointId, Vec<&Standing>>::new();
         for it in planned.iter().filter(of_revision) {
@@ -69,7 +69,7 @@ impl Convergence {
             found.is_some_and(|found| found.since < it.delivery.cause)
         };
         let shows = |it: &&PlannedDelivery| {
-            it.delivery.kind != DeliveryKind::Sync && is_accepted(&it.standing) && lives(it)
+            it.delivery.kind.shows() && is_accepted(&it.standing) && lives(it)
         };
         let showing: BTreeSet<EndpointId> =
             planned.iter().filter(shows).map(|it| it.delivery.endpoint).collect();

@@ -1,5 +1,6 @@
 //! One notification: its latest revision, and what the user did with it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::{
@@ -79,6 +80,20 @@ pub struct Item {
     pub ended: Option<Ended>,
     /// The latest change of its state.
     pub change: Option<Change>,
+    /// What is shown of the latest revision where it was signalled and not fetched.
+    pub fallback: Option<ItemFallback>,
+    /// The installations that fetched the latest revision, as far as its fallback depends on it; at
+    /// most [`Limits::ENDPOINTS_PER_USER`].
+    pub fetched_by: BTreeSet<EndpointId>,
+}
+
+/// The fallback of an item's latest revision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ItemFallback {
+    /// When it is shown.
+    pub due: Timestamp,
+    /// What is shown.
+    pub content: Arc<Content>,
 }
 
 /// Where an item's state last changed.
@@ -139,6 +154,16 @@ impl Item {
         if change.origin == Some(endpoint) { change.elsewhere } else { Some(change.at) }
     }
 
+    /// Whether it matters that `endpoint` fetches it at `now`: its fallback, shown or still to come,
+    /// depends on it, and nothing is recorded yet.
+    #[must_use]
+    pub fn awaits_fetch(&self, endpoint: EndpointId, now: Timestamp) -> bool {
+        self.fallback.is_some()
+            && now < self.deliver_by.min(self.expires_at)
+            && !self.is_handled()
+            && !self.fetched_by.contains(&endpoint)
+    }
+
     fn unknown(id: NotificationId, time: Timestamp) -> Self {
         let end = time.after(Limits::LONGEST_LIFE);
         Self {
@@ -164,6 +189,8 @@ impl Item {
             dismissed_through: 0,
             ended: None,
             change: None,
+            fallback: None,
+            fetched_by: BTreeSet::new(),
         }
     }
 
@@ -178,6 +205,9 @@ impl Item {
     ) -> Option<Vec<AgendaChange>> {
         if item.as_ref().is_some_and(|item| at < item.as_of) {
             return None;
+        }
+        if let Event::ItemFetched { revision, endpoint, .. } = event {
+            return fetched(item, *revision, *endpoint).then(Vec::new);
         }
         let id = event.item()?;
         let shared = item.take();
@@ -210,7 +240,7 @@ impl Item {
     }
 
     fn post(&mut self, at: Offset, time: Timestamp, posted: &Posted) -> Vec<AgendaChange> {
-        let mut agenda: Vec<_> = self.expiry().map(AgendaChange::Remove).into_iter().collect();
+        let mut agenda = self.leave_agenda();
         let mut before = None;
         if self.revision == 0 {
             self.created = time;
@@ -242,7 +272,13 @@ impl Item {
             self.action = if first { self.action } else { UserAction::None };
             self.read = first && self.read;
         }
+        let fallback = posted.fallback.as_ref().map(|fallback| ItemFallback {
+            due: time.after(fallback.after.min(Limits::LONGEST_FALLBACK)),
+            content: fallback.content.clone(),
+        });
+        self.fallback = fallback;
         agenda.extend(self.expiry().map(AgendaChange::Add));
+        agenda.extend(self.falling_back().map(AgendaChange::Add));
         agenda
     }
 
@@ -278,7 +314,7 @@ impl Item {
         if self.ended.is_some() {
             return None;
         }
-        let agenda = self.expiry().map(AgendaChange::Remove).into_iter().collect();
+        let agenda = self.leave_agenda();
         self.ended = Some(ended);
         self.content = Arc::default();
         self.changed(at, origin);
@@ -290,7 +326,7 @@ impl Item {
         if revision != self.revision || self.ended.is_some() || time < self.expires_at {
             return None;
         }
-        let agenda = self.expiry().map(AgendaChange::Remove).into_iter().collect();
+        let agenda = self.leave_agenda();
         self.ended = Some(Ended::Expired);
         self.content = Arc::default();
         Some(agenda)
@@ -311,4 +347,34 @@ impl Item {
         (self.revision > 0 && self.ended.is_none())
             .then_some(AgendaEntry { at: self.expires_at, due })
     }
+
+    /// The entry of its fallback on the agenda, while it has one: a later revision, or the end of
+    /// the item, takes it off.
+    fn falling_back(&self) -> Option<AgendaEntry> {
+        let due = Due::Fallback { id: self.id, revision: self.revision };
+        self.fallback.as_ref().map(|fallback| AgendaEntry { at: fallback.due, due })
+    }
+
+    /// Takes its entries off the agenda, and its fallback with them.
+    fn leave_agenda(&mut self) -> Vec<AgendaChange> {
+        let entries = self.expiry().into_iter().chain(self.falling_back());
+        let agenda = entries.map(AgendaChange::Remove).collect();
+        self.fallback = None;
+        self.fetched_by.clear();
+        agenda
+    }
+}
+
+/// Takes note that an installation fetched a revision. To its user the item is the same as before,
+/// so it does not count as changed: neither is it told again, nor does it move in lists.
+fn fetched(item: &mut Option<Arc<Item>>, revision: u32, endpoint: EndpointId) -> bool {
+    let Some(item) = item else { return false };
+    let matters = item.revision == revision
+        && item.fallback.is_some()
+        && item.fetched_by.len() < Limits::ENDPOINTS_PER_USER
+        && !item.fetched_by.contains(&endpoint);
+    if matters {
+        Arc::make_mut(item).fetched_by.insert(endpoint);
+    }
+    matters
 }

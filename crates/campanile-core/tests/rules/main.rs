@@ -15,6 +15,7 @@ mod convergence;
 mod endpoints;
 mod explain;
 mod explain_properties;
+mod fallbacks;
 mod forgotten;
 mod ids;
 mod items;

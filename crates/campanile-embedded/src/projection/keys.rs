@@ -157,6 +157,10 @@ pub(super) fn due(partition: Partition, user: UserRef, entry: &AgendaEntry) -> V
             match parked.kind {
                 DeliveryKind::Show { revision } => key.put_u32(revision),
                 DeliveryKind::Sync => key.put_u8(0),
+                DeliveryKind::Fallback { revision } => {
+                    key.put_u8(60);
+                    key.put_u32(revision);
+                }
             }
             key.put_u32(parked.attempts);
         }
@@ -164,6 +168,11 @@ pub(super) fn due(partition: Partition, user: UserRef, entry: &AgendaEntry) -> V
             key.put_u8(50);
             key.put_u64(sweep.event.0);
             key.put_u64(sweep.from.0);
+        }
+        Due::Fallback { id, revision } => {
+            key.put_u8(60);
+            key.put_slice(id.as_bytes());
+            key.put_u32(*revision);
         }
         Due::Displace(who) => {
             key.put_u8(51);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use campanile_core::port::{GroupReader, PushBody, RouteDown, Slot};
-use campanile_core::{DeliveryKind, Endpoint, Item, Route, Suppression, compose, still_due};
+use campanile_core::{Endpoint, Item, Route, Suppression, compose, still_due};
 use futures::future::{BoxFuture, FutureExt};
 
 use super::lanes::{Job, LaneKey, Step};
@@ -56,7 +56,7 @@ impl Deliverer {
         let reach = intake.view.reach(job.user);
         let item = intake.view.item(job.user, job.delivery.item);
         let due = still_due(reach, item, &job.delivery, self.parts.clock.now());
-        let is_show = matches!(job.delivery.kind, DeliveryKind::Show { .. });
+        let is_show = job.delivery.kind.shows();
         let planted = self.parts.planted;
         let was_put_off = job.delivery.attempts > 0 || job.owed.backlog != 0;
         let skips_check = (job.attempts > 0 && planted.has(Bug::ClearOvertakenByRetry))

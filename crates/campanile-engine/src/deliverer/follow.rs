@@ -104,6 +104,7 @@ fn of_delivery(delivery: &Delivery) -> Vec<(&'static str, Attribute)> {
     let purpose = match delivery.kind {
         DeliveryKind::Show { .. } => "show",
         DeliveryKind::Sync => "sync",
+        DeliveryKind::Fallback { .. } => "fallback",
     };
     vec![
         ("campanile.notification_id", text(delivery.item)),

@@ -198,8 +198,12 @@ impl View {
                 parked.platform == self.platform
             }
             Event::RedeliveryRequested(asked) => asked.platform == self.platform,
+            Event::CameDue(AgendaEntry { due: Due::Fallback { .. }, .. }) => {
+                self.platform == Platform::Apns
+            }
             Event::CameDue(_)
             | Event::DeliveriesParked(_)
+            | Event::ItemFetched { .. }
             | Event::AddressClaimed(_)
             | Event::CampaignRecalled { .. }
             | Event::AllDismissed { .. }

@@ -164,7 +164,7 @@ impl Gateway {
         Ok(self.reach(&whom).await?)
     }
 
-    async fn reach(
+    pub(super) async fn reach(
         &self,
         whom: &Whom,
     ) -> Result<Arc<Reach>, campanile_core::port::ProjectionError> {

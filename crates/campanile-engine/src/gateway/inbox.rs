@@ -73,13 +73,26 @@ impl Gateway {
         page_token: Option<&str>,
     ) -> Result<Page, Error> {
         let whom = self.edge.whom(&context.app, target)?;
-        let mut after = match page_token {
+        let after = match page_token {
             Some(token) => {
                 let field = "page_token";
                 Some(self.open_cursor(context, &whom, CursorKind::Page, token, field)?.next)
             }
             None => None,
         };
+        let page = self.page(context, &whom, filter, page_size, after).await?;
+        self.fetched(context, &whom, &page.items).await?;
+        Ok(page)
+    }
+
+    async fn page(
+        &self,
+        context: &RequestContext,
+        whom: &Whom,
+        filter: &Filter,
+        page_size: usize,
+        mut after: Option<Offset>,
+    ) -> Result<Page, Error> {
         let (now, mut items, mut scanned) = (self.edge.clock.now(), Vec::new(), 0);
         loop {
             let limit = (page_size - items.len()).max(50);
@@ -92,7 +105,7 @@ impl Gateway {
                     items.push(item);
                 }
                 if items.len() == page_size {
-                    let next = self.cursor(context, &whom, CursorKind::Page, after)?;
+                    let next = self.cursor(context, whom, CursorKind::Page, after)?;
                     return Ok(Page { items, next: Some(next) });
                 }
             }
@@ -100,7 +113,7 @@ impl Gateway {
                 return Ok(Page { items, next: None });
             }
             if scanned >= SCAN {
-                let next = self.cursor(context, &whom, CursorKind::Page, after)?;
+                let next = self.cursor(context, whom, CursorKind::Page, after)?;
                 return Ok(Page { items, next: Some(next) });
             }
         }
@@ -124,6 +137,7 @@ impl Gateway {
             None => None,
         };
         let (items, next, more) = self.changes(&whom, since, limit).await?;
+        self.fetched(context, &whom, &items).await?;
         let cursor = self.cursor(context, &whom, CursorKind::Sync, Some(next))?;
         Ok(SyncPage { items, cursor, more })
     }

@@ -70,6 +70,7 @@ impl Watch {
             self.wake.seen();
             let since = Some(self.next);
             let (items, next, _) = self.gateway.changes(&self.whom, since, BATCH).await?;
+            self.gateway.fetched(&self.context, &self.whom, &items).await?;
             self.next = next;
             if !items.is_empty() || std::mem::take(&mut self.is_first) {
                 let gateway = &self.gateway;

@@ -9,8 +9,8 @@ use prost::Message;
 
 use super::field::{Id128, app, invalid, mask, need, one_of, shared, text, time};
 use super::vocabulary::{
-    address, agenda, agenda_to_wire, content, delivery, delivery_to_wire, kind, kind_to_wire,
-    registration, registration_to_wire, style, style_to_wire, sweep_to_wire,
+    address, agenda, agenda_to_wire, content, delivery, delivery_to_wire, fallback, falls_back,
+    kind, registration, registration_to_wire, shows_revision, style, style_to_wire, sweep_to_wire,
 };
 use super::{DecodeError, SCHEMA_MAJOR, SCHEMA_MINOR, open};
 use crate::convert;
@@ -73,6 +73,10 @@ pub fn encode_fact(fact: &Fact) -> Bytes {
         }
         Event::DeliveriesParked(parked) => {
             seal(fact, EventType::DeliveriesParked, &parked_body(parked))
+        }
+        Event::ItemFetched { revision, endpoint, .. } => {
+            let (revision, endpoint) = (*revision, Some(endpoint.wire()));
+            seal(fact, EventType::ItemFetched, &v1::ItemFetchedBody { revision, endpoint })
         }
         Event::CameDue(entry) => {
             let body = v1::CameDueBody { entry: Some(agenda_to_wire(entry)) };
@@ -166,6 +170,7 @@ fn posted_body(posted: &Posted) -> v1::NotificationPostedBody {
         priority: convert::priority_to_wire(posted.priority).into(),
         deliver_by_ms: posted.deliver_by.as_millis(),
         campaign: text(posted.campaign.as_ref()),
+        fallback: posted.fallback.as_ref().map(convert::fallback_to_wire),
     }
 }
 
@@ -200,7 +205,8 @@ fn redelivery_body(redelivery: &Redelivery) -> v1::RedeliveryRequestedBody {
     v1::RedeliveryRequestedBody {
         endpoint: Some(endpoint.wire()),
         platform: convert::platform_to_wire(platform).into(),
-        shows_revision: kind_to_wire(kind),
+        shows_revision: shows_revision(kind),
+        falls_back: falls_back(kind),
         failed: failed.0,
         tells_of: (tells_of != failed).then_some(tells_of.0),
     }
@@ -238,6 +244,11 @@ fn decode_event(envelope: &v1::Envelope) -> Result<Event, DecodeError> {
             Ok(Event::NotificationDeleted { id: notification(envelope)?, origin })
         }
         EventType::DeliveriesParked => parked(envelope, body(envelope)?),
+        EventType::ItemFetched => {
+            let v1::ItemFetchedBody { revision, endpoint } = body(envelope)?;
+            let endpoint = Id128::need("endpoint", endpoint)?;
+            Ok(Event::ItemFetched { id: notification(envelope)?, revision, endpoint })
+        }
         EventType::CameDue => {
             let body: v1::CameDueBody = body(envelope)?;
             Ok(Event::CameDue(agenda(body.entry)?))
@@ -306,6 +317,7 @@ fn posted(envelope: &v1::Envelope, body: v1::NotificationPostedBody) -> Result<E
         priority: one_of("priority", body.priority, convert::priority_from_wire)?,
         expires_at: time(need("expires_at_ms", envelope.expires_at_ms)?),
         deliver_by: time(body.deliver_by_ms),
+        fallback: body.fallback.map(fallback),
     }))
 }
 
@@ -351,7 +363,7 @@ fn redelivery(
         item: notification(envelope)?,
         endpoint: Id128::need("endpoint", body.endpoint)?,
         platform: one_of("platform", body.platform, convert::platform_from_wire)?,
-        kind: kind(body.shows_revision),
+        kind: kind(body.shows_revision, body.falls_back),
         failed: Offset(body.failed),
         tells_of: Offset(body.tells_of.unwrap_or(body.failed)),
     }))

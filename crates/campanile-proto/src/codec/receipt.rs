@@ -5,7 +5,7 @@ use campanile_core::{End, Offset, Receipt, Settled};
 use prost::Message;
 
 use super::field::{Id128, app, narrow, need, one_of, time};
-use super::vocabulary::{kind, kind_to_wire};
+use super::vocabulary::{falls_back, kind, shows_revision};
 use super::{DecodeError, SCHEMA_MAJOR, SCHEMA_MINOR, open};
 use crate::convert;
 use crate::v1;
@@ -46,7 +46,8 @@ fn settled_to_wire(settled: &Settled) -> v1::Settled {
     v1::Settled {
         delivery: Some(settled.delivery.wire()),
         endpoint: Some(settled.endpoint.wire()),
-        shows_revision: kind_to_wire(settled.kind),
+        shows_revision: shows_revision(settled.kind),
+        falls_back: falls_back(settled.kind),
         attempts: settled.attempts,
         at_ms: settled.at.as_millis(),
         end: Some(end_to_wire(&settled.end)),
@@ -57,7 +58,7 @@ fn settled(wire: v1::Settled) -> Result<Settled, DecodeError> {
     Ok(Settled {
         delivery: Id128::need("settled.delivery", wire.delivery)?,
         endpoint: Id128::need("settled.endpoint", wire.endpoint)?,
-        kind: kind(wire.shows_revision),
+        kind: kind(wire.shows_revision, wire.falls_back),
         attempts: wire.attempts,
         at: time(wire.at_ms),
         end: end(need("settled.end", wire.end)?)?,

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use campanile_core::port::Piece;
 use campanile_core::{
-    AgendaEntry, Change, Endpoint, EndpointId, Holder, Item, Offset, Reach, RequestRecord,
-    Timestamp, Tombstone,
+    AgendaEntry, Change, Endpoint, EndpointId, Holder, Item, ItemFallback, Offset, Reach,
+    RequestRecord, Timestamp, Tombstone,
 };
 use prost::Message;
 
@@ -174,6 +174,11 @@ fn item_to_wire(item: &Item) -> v1::Item {
         ended: item.ended.map(|ended| convert::ended_to_wire(ended).into()),
         change: item.change.map(change),
         earlier_end_ms: item.earlier_end.map(Timestamp::as_millis),
+        fallback: item.fallback.as_ref().map(|fallback| v1::ItemFallback {
+            due_ms: fallback.due.as_millis(),
+            visual: fallback.content.visual.as_ref().map(convert::visual_to_wire),
+        }),
+        fetched_by: item.fetched_by.iter().map(|id| id.wire()).collect(),
     }
 }
 
@@ -207,5 +212,10 @@ fn item(wire: v1::Item) -> Result<Item, DecodeError> {
         dismissed_through: wire.dismissed_through,
         ended: wire.ended.map(ended).transpose()?,
         change: wire.change.map(change),
+        fallback: wire.fallback.map(|wire| ItemFallback {
+            due: time(wire.due_ms),
+            content: content(Some(v1::Content { visual: wire.visual, raw: None })),
+        }),
+        fetched_by: wire.fetched_by.into_iter().map(Id128::read).collect(),
     })
 }

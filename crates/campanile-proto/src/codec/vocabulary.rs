@@ -1,11 +1,12 @@
 //! Words of the core in their wire form and back: enumerations, content, addresses, the agenda.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use campanile_core::{
-    Address, AgendaEntry, ApnsToken, Content, DeliveryKind, Displaced, Due, FcmTarget, FcmToken,
-    NotificationId, Offset, ParkedDelivery, PushStyle, Sweep, Visual,
+    Address, AgendaEntry, ApnsToken, Content, DeliveryKind, Displaced, Due, Fallback, FcmTarget,
+    FcmToken, NotificationId, Offset, ParkedDelivery, PushStyle, Sweep, Visual,
 };
 
 use super::DecodeError;
@@ -70,9 +71,10 @@ pub(super) fn delivery_to_wire(parked: &ParkedDelivery) -> v1::ParkedDelivery {
         cause: parked.cause.0,
         endpoint: Some(parked.endpoint.wire()),
         platform: convert::platform_to_wire(parked.platform).into(),
-        shows_revision: kind_to_wire(parked.kind),
+        shows_revision: shows_revision(parked.kind),
         attempts: parked.attempts,
         tells_of: (parked.tells_of != parked.cause).then_some(parked.tells_of.0),
+        falls_back: falls_back(parked.kind),
     }
 }
 
@@ -87,23 +89,33 @@ pub(super) fn delivery(
         tells_of: Offset(wire.tells_of.unwrap_or(wire.cause)),
         endpoint: Id128::need("delivery.endpoint", wire.endpoint)?,
         platform: one_of("delivery.platform", wire.platform, convert::platform_from_wire)?,
-        kind: kind(wire.shows_revision),
+        kind: kind(wire.shows_revision, wire.falls_back),
         attempts: wire.attempts,
     })
 }
 
-pub(super) const fn kind_to_wire(kind: DeliveryKind) -> Option<u32> {
+pub(super) const fn shows_revision(kind: DeliveryKind) -> Option<u32> {
     match kind {
-        DeliveryKind::Show { revision } => Some(revision),
+        DeliveryKind::Show { revision } | DeliveryKind::Fallback { revision } => Some(revision),
         DeliveryKind::Sync => None,
     }
 }
 
-pub(super) const fn kind(shows_revision: Option<u32>) -> DeliveryKind {
+pub(super) const fn falls_back(kind: DeliveryKind) -> bool {
+    matches!(kind, DeliveryKind::Fallback { .. })
+}
+
+pub(super) const fn kind(shows_revision: Option<u32>, falls_back: bool) -> DeliveryKind {
     match shows_revision {
+        Some(revision) if falls_back => DeliveryKind::Fallback { revision },
         Some(revision) => DeliveryKind::Show { revision },
         None => DeliveryKind::Sync,
     }
+}
+
+pub(super) fn fallback(wire: v1::Fallback) -> Fallback {
+    let after = Duration::from_secs(wire.after_seconds.into());
+    Fallback { after, content: content(Some(v1::Content { visual: wire.visual, raw: None })) }
 }
 
 pub(super) fn registration_to_wire(of: Displaced) -> v1::Registration {
@@ -142,6 +154,9 @@ pub(super) fn agenda_to_wire(entry: &AgendaEntry) -> v1::AgendaEntry {
         }),
         Due::Sweep(sweep) => v1::agenda_entry::Due::Sweep(sweep_to_wire(sweep)),
         Due::Displace(who) => v1::agenda_entry::Due::Displace(registration_to_wire(who)),
+        Due::Fallback { id, revision } => {
+            v1::agenda_entry::Due::Fallback(v1::DueFallback { item: Some(id.wire()), revision })
+        }
     };
     v1::AgendaEntry { at_ms: entry.at.as_millis(), due: Some(due) }
 }
@@ -164,6 +179,9 @@ pub(super) fn agenda(wire: Option<v1::AgendaEntry>) -> Result<AgendaEntry, Decod
             Due::Sweep(Sweep { event: Offset(event), from: Offset(from) })
         }
         v1::agenda_entry::Due::Displace(who) => Due::Displace(registration(Some(who))?),
+        v1::agenda_entry::Due::Fallback(v1::DueFallback { item, revision }) => {
+            Due::Fallback { id: Id128::need("fallback.item", item)?, revision }
+        }
     };
     Ok(AgendaEntry { at: time(wire.at_ms), due })
 }

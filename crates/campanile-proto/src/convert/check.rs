@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use campanile_core::{
-    Address, ApnsToken, AppId, Content, EndpointId, FcmTarget, FcmToken, Limits, NotificationId,
-    PlatformMask, Priority, PushStyle, Timestamp, UserId, Visual,
+    Address, ApnsToken, AppId, Content, EndpointId, Fallback, FcmTarget, FcmToken, Limits,
+    NotificationId, Platform, PlatformMask, Priority, PushStyle, Timestamp, UserId, Visual,
 };
 
 use super::words;
@@ -94,31 +94,67 @@ pub fn content(wire: Option<v1::Content>) -> Result<Arc<Content>, Violation> {
         let reason = format_args!("must be 1 to {limit} bytes, got {got}");
         return Err(Violation::new("content.raw", reason));
     }
-    Ok(Arc::new(Content { visual: wire.visual.map(visual).transpose()?, raw }))
+    Ok(Arc::new(Content { visual: wire.visual.map(|it| visual(it, &CONTENT)).transpose()?, raw }))
 }
 
-fn visual(wire: v1::Visual) -> Result<Visual, Violation> {
-    const TITLE: Field = "content.visual.title";
-    const BODY: Field = "content.visual.body";
+/// What is shown of a notification for `platforms` where a signal did not bring the app to fetch.
+///
+/// # Errors
+/// [`Violation`] unless APNs is one of `platforms`, the time is [`Limits::SHORTEST_FALLBACK`] to
+/// [`Limits::LONGEST_FALLBACK`], and there is visual content that keeps its limits.
+pub fn fallback(wire: v1::Fallback, platforms: PlatformMask) -> Result<Fallback, Violation> {
+    const AFTER: Field = "fallback.after_seconds";
+    if !platforms.contains(Platform::Apns) {
+        return Err(Violation::new("fallback", "is for APNs, which the platforms exclude"));
+    }
+    let after = Duration::from_secs(wire.after_seconds.into());
+    if !(Limits::SHORTEST_FALLBACK..=Limits::LONGEST_FALLBACK).contains(&after) {
+        return Err(Violation::new(AFTER, "must be 60 to 600"));
+    }
+    let missing = || Violation::new("fallback.visual", "is missing");
+    let visual = Some(visual(wire.visual.ok_or_else(missing)?, &FALLBACK)?);
+    Ok(Fallback { after, content: Arc::new(Content { visual, raw: None }) })
+}
+
+/// The names of the fields of a visual content.
+struct Fields {
+    title: Field,
+    body: Field,
+    sound: Field,
+}
+
+const CONTENT: Fields = Fields {
+    title: "content.visual.title",
+    body: "content.visual.body",
+    sound: "content.visual.sound",
+};
+
+const FALLBACK: Fields = Fields {
+    title: "fallback.visual.title",
+    body: "fallback.visual.body",
+    sound: "fallback.visual.sound",
+};
+
+fn visual(wire: v1::Visual, fields: &Fields) -> Result<Visual, Violation> {
     let v1::Visual { title, body, sound, badge } = wire;
     // Characters are at most four bytes, so a longer text need not be counted.
     let chars =
         if title.len() > 4 * Limits::TITLE_CHARS { usize::MAX } else { title.chars().count() };
     if !(1..=Limits::TITLE_CHARS).contains(&chars) {
         let limit = Limits::TITLE_CHARS;
-        return Err(Violation::new(TITLE, format_args!("must be 1 to {limit} characters")));
+        return Err(Violation::new(fields.title, format_args!("must be 1 to {limit} characters")));
     }
-    plain(TITLE, &title, |_| false)?;
+    plain(fields.title, &title, |_| false)?;
     if let Some(body) = &body {
         let (limit, got) = (Limits::BODY_BYTES, body.len());
         if got > limit {
             let reason = format_args!("must be at most {limit} bytes, got {got}");
-            return Err(Violation::new(BODY, reason));
+            return Err(Violation::new(fields.body, reason));
         }
-        plain(BODY, body, |c| matches!(c, '\n' | '\t'))?;
+        plain(fields.body, body, |c| matches!(c, '\n' | '\t'))?;
     }
     if let Some(sound) = &sound {
-        name("content.visual.sound", sound)?;
+        name(fields.sound, sound)?;
     }
     Ok(Visual { title, body, sound, badge })
 }

@@ -1,6 +1,6 @@
 //! Values of the core in the wire's words.
 
-use campanile_core::{Address, Content, FcmTarget};
+use campanile_core::{Address, Content, Fallback, FcmTarget, Visual};
 
 use super::words;
 use crate::v1;
@@ -27,15 +27,27 @@ pub fn address_to_wire(address: &Address) -> v1::Address {
     v1::Address { platform: Some(platform) }
 }
 
+/// What is shown where a signal did not bring the app to fetch.
+#[must_use]
+pub fn fallback_to_wire(fallback: &Fallback) -> v1::Fallback {
+    let seconds = fallback.after.as_secs();
+    v1::Fallback {
+        after_seconds: u32::try_from(seconds).unwrap_or(u32::MAX),
+        visual: fallback.content.visual.as_ref().map(visual_to_wire),
+    }
+}
+
+/// What the system draws.
+#[must_use]
+pub fn visual_to_wire(visual: &Visual) -> v1::Visual {
+    let Visual { title, body, sound, badge } = visual.clone();
+    v1::Visual { title, body, sound, badge }
+}
+
 /// What devices get; `None` for content that an ended item has no more.
 #[must_use]
 pub fn content_to_wire(content: &Content) -> Option<v1::Content> {
-    let visual = content.visual.as_ref().map(|visual| v1::Visual {
-        title: visual.title.clone(),
-        body: visual.body.clone(),
-        sound: visual.sound.clone(),
-        badge: visual.badge,
-    });
+    let visual = content.visual.as_ref().map(visual_to_wire);
     let raw = content.raw.clone();
     (visual.is_some() || raw.is_some()).then_some(v1::Content { visual, raw })
 }

@@ -49,6 +49,7 @@ words!(
     Recalled,
     Deleted,
     Superseded,
-    EndpointGone
+    EndpointGone,
+    Fetched
 );
 words!(HoldReason, hold_to_wire, hold_from_wire, Credential, Throttled, BadAddresses, Unreachable);

@@ -1,12 +1,14 @@
 //! Arbitrary values of everything that is stored, also ones the edge would refuse: the codec does
 //! not know the rules of the product.
 
+mod reach;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
 use campanile_core::port::Piece;
 use campanile_core::*;
-use proptest::collection::{btree_map, vec};
+use proptest::collection::{btree_set, vec};
 use proptest::option::of;
 use proptest::prelude::*;
 
@@ -38,7 +40,7 @@ pub fn piece() -> impl Strategy<Value = Piece> {
             Piece::Request(RequestRecord { at, fingerprint, item, until })
         });
     prop_oneof![
-        reach().prop_map(|reach| Piece::Reach(Arc::new(reach))),
+        reach::reach().prop_map(|reach| Piece::Reach(Arc::new(reach))),
         item().prop_map(|item| Piece::Item(Arc::new(item))),
         request,
         (offset(), displaced(), time())
@@ -55,6 +57,7 @@ pub fn agenda_entry() -> impl Strategy<Value = AgendaEntry> {
             .prop_map(|(item, parked)| Due::Retry(ParkedDelivery { item, ..parked })),
         sweep().prop_map(Due::Sweep),
         displaced().prop_map(Due::Displace),
+        (item_id(), number()).prop_map(|(id, revision)| Due::Fallback { id, revision }),
     ];
     (time(), due).prop_map(|(at, due)| AgendaEntry { at, due })
 }
@@ -94,6 +97,8 @@ fn event() -> impl Strategy<Value = Event> {
             }
         ),
         posted().prop_map(Event::NotificationPosted),
+        (item_id(), number(), endpoint_id())
+            .prop_map(|(id, revision, endpoint)| Event::ItemFetched { id, revision, endpoint }),
         (item_id(), of(number()))
             .prop_map(|(id, revision)| Event::NotificationRecalled { id, revision }),
         (displaced(), time(), any::<bool>()).prop_map(|(by, lease_until, renews)| {
@@ -130,7 +135,7 @@ fn posted() -> impl Strategy<Value = Posted> {
     let stamp = (id(RequestKey::from_bytes), fingerprint())
         .prop_map(|(key, fingerprint)| RequestStamp { key, fingerprint });
     let names = (item_id(), of(stamp), of(text()), of(text()), of(text()));
-    (names, content(), mask(), priority(), time(), time()).prop_map(
+    (names, content(), mask(), priority(), time(), time(), of(fallback())).prop_map(
         |(
             (id, request, name, group, campaign),
             content,
@@ -138,6 +143,7 @@ fn posted() -> impl Strategy<Value = Posted> {
             priority,
             expires_at,
             deliver_by,
+            fallback,
         )| {
             Posted {
                 id,
@@ -150,6 +156,7 @@ fn posted() -> impl Strategy<Value = Posted> {
                 priority,
                 expires_at,
                 deliver_by,
+                fallback,
             }
         },
     )
@@ -222,24 +229,6 @@ fn style() -> impl Strategy<Value = PushStyle> {
     prop_oneof![Just(PushStyle::Payload), Just(PushStyle::Signal), Just(PushStyle::None)]
 }
 
-fn reach() -> impl Strategy<Value = Reach> {
-    let endpoint = (registration_id(), address(), style(), offset(), time(), time()).prop_map(
-        |(registration, address, style, since, registered_at, lease_until)| Endpoint {
-            registration,
-            address,
-            style,
-            since,
-            registered_at,
-            lease_until,
-        },
-    );
-    let tombstone = (registration_id(), offset(), time(), retire_reason())
-        .prop_map(|(registration, at, time, reason)| Tombstone { registration, at, time, reason });
-    let endpoints = btree_map(endpoint_id(), endpoint, 0..4);
-    (offset(), endpoints, btree_map(endpoint_id(), tombstone, 0..4))
-        .prop_map(|(as_of, endpoints, tombstones)| Reach { as_of, endpoints, tombstones })
-}
-
 fn item() -> impl Strategy<Value = Item> {
     let ended = prop_oneof![Just(Ended::Expired), Just(Ended::Deleted), Just(Ended::Recalled)];
     let change = (offset(), of(endpoint_id()), of(offset()))
@@ -247,7 +236,10 @@ fn item() -> impl Strategy<Value = Item> {
     let log = (offset(), of(offset()), vec(offset(), 0..4), of(change));
     let state = (number(), any::<bool>(), action(), number(), of(ended), mask());
     let times = (time(), time(), of(time()));
-    (posted(), log, state, times).prop_map(|(posted, log, state, times)| {
+    let fallback = (time(), visual()).prop_map(|(due, content)| ItemFallback { due, content });
+    let fallback = (of(fallback), btree_set(endpoint_id(), 0..3));
+    (posted(), log, state, times, fallback).prop_map(|(posted, log, state, times, fallback)| {
+        let (fallback, fetched_by) = fallback;
         let (created, modified, earlier_end) = times;
         let (as_of, posted_at, revisions, change) = log;
         let (revision, read, action, dismissed_through, ended, shown_on) = state;
@@ -274,8 +266,22 @@ fn item() -> impl Strategy<Value = Item> {
             dismissed_through,
             ended,
             change,
+            fallback,
+            fetched_by,
         }
     })
+}
+
+fn fallback() -> impl Strategy<Value = Fallback> {
+    (number(), visual()).prop_map(|(after, content)| Fallback {
+        after: std::time::Duration::from_secs(after.into()),
+        content,
+    })
+}
+
+/// A content that only the system draws.
+fn visual() -> impl Strategy<Value = Arc<Content>> {
+    content().prop_map(|content| Arc::new(Content { visual: content.visual.clone(), raw: None }))
 }
 
 fn content() -> impl Strategy<Value = Arc<Content>> {
@@ -358,7 +364,8 @@ fn platform() -> impl Strategy<Value = Platform> {
 }
 
 fn kind() -> impl Strategy<Value = DeliveryKind> {
-    of(number()).prop_map(|revision| match revision {
+    (of(number()), any::<bool>()).prop_map(|(revision, falls_back)| match revision {
+        Some(revision) if falls_back => DeliveryKind::Fallback { revision },
         Some(revision) => DeliveryKind::Show { revision },
         None => DeliveryKind::Sync,
     })

@@ -12,19 +12,26 @@ pub struct Expected {
     whose: UserRef,
     item: &'static str,
     revision: Option<u32>,
+    falls_back: bool,
     device: Option<Device>,
 }
 
 /// A revision of the item is shown.
 #[must_use]
 pub fn show(item: &'static str) -> Expected {
-    Expected { whose: user(1), item, revision: Some(1), device: None }
+    Expected { whose: user(1), item, revision: Some(1), falls_back: false, device: None }
 }
 
 /// The state of the item is told silently.
 #[must_use]
 pub fn sync(item: &'static str) -> Expected {
-    Expected { whose: user(1), item, revision: None, device: None }
+    Expected { whose: user(1), item, revision: None, falls_back: false, device: None }
+}
+
+/// The fallback of a revision of the item is shown.
+#[must_use]
+pub fn fallback(item: &'static str) -> Expected {
+    Expected { falls_back: true, ..show(item) }
 }
 
 /// What names are looked up among, to tell what a delivery is.
@@ -65,21 +72,26 @@ impl Expected {
         let device = devices.find(|device| device.endpoint(whose) == delivery.endpoint);
         let device = device.map_or_else(|| "an unknown device".to_owned(), |it| it.to_string());
         let revision = match delivery.kind {
-            DeliveryKind::Show { revision } => Some(revision),
+            DeliveryKind::Show { revision } | DeliveryKind::Fallback { revision } => Some(revision),
             DeliveryKind::Sync => None,
         };
-        words(whose, name, revision, &device)
+        let falls_back = matches!(delivery.kind, DeliveryKind::Fallback { .. });
+        words(whose, name, (revision, falls_back), &device)
     }
 }
 
 impl fmt::Display for Expected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let device = self.device.map_or_else(|| "no device".to_owned(), |it| it.to_string());
-        f.write_str(&words(self.whose, self.item, self.revision, &device))
+        f.write_str(&words(self.whose, self.item, (self.revision, self.falls_back), &device))
     }
 }
 
-fn words(whose: UserRef, item: &str, revision: Option<u32>, device: &str) -> String {
-    let what = revision.map_or_else(|| "state".to_owned(), |it| format!("revision {it}"));
+fn words(whose: UserRef, item: &str, what: (Option<u32>, bool), device: &str) -> String {
+    let what = match what {
+        (None, _) => "state".to_owned(),
+        (Some(revision), false) => format!("revision {revision}"),
+        (Some(revision), true) => format!("the fallback of revision {revision}"),
+    };
     format!("{what} of {item} to {device} of user {}", whose.prefix())
 }

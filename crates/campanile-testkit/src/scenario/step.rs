@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use campanile_core::{
-    AgendaEntry, Content, Due, Event, Fingerprint, Limits, Platform, PlatformMask, Posted,
-    Priority, PushStyle, RequestStamp, RetireReason, StateChange, Timestamp, UserAction, UserRef,
-    Visual,
+    AgendaEntry, Content, Due, Event, Fallback, Fingerprint, Limits, Platform, PlatformMask,
+    Posted, Priority, PushStyle, RequestStamp, RetireReason, StateChange, Timestamp, UserAction,
+    UserRef, Visual,
 };
 
 use crate::vocabulary::{Device, item, request, user};
@@ -49,6 +49,7 @@ struct Post {
     platforms: PlatformMask,
     life: Duration,
     deliver_within: Duration,
+    falls_back: Option<Duration>,
 }
 
 fn step(what: What) -> Step {
@@ -66,6 +67,7 @@ pub fn posted(item: &'static str) -> Step {
         platforms: PlatformMask::ALL,
         life: Limits::DEFAULT_LIFE,
         deliver_within: Limits::DEFAULT_DELIVER_WITHIN,
+        falls_back: None,
     }))
 }
 
@@ -196,6 +198,19 @@ impl Step {
                 *seeing = Some(revision);
             }
             other => unreachable!("{other:?} is about no revision"),
+        }
+        self
+    }
+
+    /// It is shown a fallback, so long after the post, where it was signalled and not fetched.
+    ///
+    /// # Panics
+    /// If it is no post.
+    #[must_use]
+    pub fn falling_back_after(mut self, time: Duration) -> Self {
+        match &mut self.what {
+            What::Posted(post) => post.falls_back = Some(time),
+            other => unreachable!("{other:?} has no fallback"),
         }
         self
     }
@@ -366,6 +381,10 @@ impl Post {
             priority: Priority::High,
             expires_at: now.after(self.life),
             deliver_by: now.after(self.deliver_within),
+            fallback: self.falls_back.map(|after| Fallback {
+                after,
+                content: Arc::new(Content { visual: Some(Visual::default()), raw: None }),
+            }),
         }
     }
 }

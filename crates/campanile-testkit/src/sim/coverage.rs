@@ -14,6 +14,8 @@ const BRANCHES: &[&str] = &[
     "rebuilt from what is carried",
     "device changes hands",
     "signalled",
+    "fallback shown",
+    "fetched before its fallback",
     "asked for no pushes",
     "gateway_redriven",
     "redelivery accepted",

@@ -357,8 +357,10 @@ impl Director {
         if let Some(late) = agenda.iter().find(|due| due.entry.at <= stage.now()) {
             return Busy::With(format!("{:?} is late in {partition}", late.entry));
         }
-        let mut retries = agenda.iter().filter(|due| matches!(due.entry.due, Due::Retry(_)));
-        retries.next().map_or(Busy::No, |due| Busy::Until(due.entry.at))
+        let mut tells = agenda
+            .iter()
+            .filter(|due| matches!(due.entry.due, Due::Retry(_) | Due::Fallback { .. }));
+        tells.next().map_or(Busy::No, |due| Busy::Until(due.entry.at))
     }
 
     /// G6: a rebuild sends nothing, and adds nothing to the log.

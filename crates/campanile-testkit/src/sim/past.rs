@@ -109,6 +109,15 @@ impl Past {
             Event::CameDue(AgendaEntry { due: Due::Retry(parked), .. }) => {
                 self.came_due.entry(parked.delivery).or_default().push(at);
             }
+            // It comes after all that was told since the post, and the worker reads it where it
+            // came due.
+            Event::CameDue(AgendaEntry { due: Due::Fallback { .. }, .. }) => {
+                for delivery in plan(&self.world.state(user, event), &recorded) {
+                    self.came_due.entry(delivery.id).or_default().push(at);
+                    self.parked.insert(delivery.id);
+                    self.planned.insert(delivery.id, Planned { user, delivery, partition });
+                }
+            }
             Event::DeliveriesParked(parked) => {
                 self.parked.extend(parked.deliveries.iter().map(|it| it.delivery));
             }

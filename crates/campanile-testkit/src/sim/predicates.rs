@@ -10,8 +10,10 @@ mod publishing;
 mod screens;
 mod sweeps;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
+use campanile_core::Item;
 use campanile_core::port::{EventLog, ItemOrder, ItemQuery, Projection};
 
 use super::clients::Clients;
@@ -60,9 +62,12 @@ pub(crate) async fn replicas(ground: &Ground, clients: &Clients) {
         let query = ItemQuery { order: ItemOrder::OldestFirst, after: None, limit: usize::MAX };
         let Ok(found) = ground.projection.items(partition, whose, query).await else { continue };
         let listed = found.items.iter().filter(|item| item.is_listed(now));
-        let expected: BTreeMap<_, _> = listed.map(|item| (item.id, item.clone())).collect();
-        let items = replica.items.into_iter().filter(|(_, item)| item.is_listed(now));
-        let items: BTreeMap<_, _> = items.collect();
+        // Who fetched an item is no change of it, and nobody is told.
+        let told =
+            |item: &Arc<Item>| (item.id, Item { fetched_by: BTreeSet::new(), ..Item::clone(item) });
+        let expected: BTreeMap<_, _> = listed.map(told).collect();
+        let items = replica.items.values().filter(|item| item.is_listed(now));
+        let items: BTreeMap<_, _> = items.map(told).collect();
         if items != expected {
             let (has, not) = (items.keys(), expected.keys());
             let first = items.values().find(|item| !expected.contains_key(&item.id));

@@ -84,6 +84,7 @@ fn happened(time: String, event: v1::TimelineEvent) -> Line {
 
 fn named(purpose: &v1::DeliveryPurpose) -> String {
     match purpose.shows_revision {
+        Some(revision) if purpose.falls_back => format!("show the fallback of revision {revision}"),
         Some(revision) => format!("show revision {revision}"),
         None => "sync".to_owned(),
     }
@@ -107,6 +108,7 @@ fn reason(not: &v1::NotPlanned) -> String {
         Why::ConflictingRequest => "the key is another request's",
         Why::NothingNew => "nothing new for it",
         Why::NoPush => "asked for no pushes",
+        Why::Fetched => "fetched it by itself",
         Why::Unspecified => "unknown",
     };
     text.to_owned()

@@ -131,6 +131,9 @@ pub(super) fn delivery_line(delivery: &v1::DeliveryOutcome) -> Line {
         None => "unknown".to_owned(),
     };
     let kind = match delivery.shows_revision {
+        Some(revision) if delivery.falls_back => {
+            format!("show the fallback of revision {revision}")
+        }
         Some(revision) => format!("show revision {revision}"),
         None => "sync".to_owned(),
     };

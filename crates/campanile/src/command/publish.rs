@@ -52,6 +52,15 @@ pub(crate) struct Args {
     /// How long pushes are still sent, such as "10 min".
     #[arg(long, value_parser = span, value_name = "DURATION")]
     deliver_within: Option<Duration>,
+    /// What an Apple device shows if its app asks for signals and has not fetched in time.
+    #[arg(long, requires = "fallback_after", value_name = "TITLE")]
+    fallback_title: Option<String>,
+    /// The text below it.
+    #[arg(long, requires = "fallback_title", value_name = "BODY")]
+    fallback_body: Option<String>,
+    /// In what time it has to fetch, 1 min to 10 min.
+    #[arg(long, requires = "fallback_title", value_parser = span, value_name = "DURATION")]
+    fallback_after: Option<Duration>,
 }
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
@@ -98,6 +107,11 @@ fn request(args: Args) -> v1::PublishRequest {
         Priority::Normal => v1::Priority::Normal,
         Priority::High => v1::Priority::High,
     };
+    let fallback = args.fallback_title.zip(args.fallback_after).map(|(title, after)| {
+        let visual = v1::Visual { title, body: args.fallback_body, ..v1::Visual::default() };
+        let after_seconds = u32::try_from(after.as_secs()).unwrap_or(u32::MAX);
+        v1::Fallback { after_seconds, visual: Some(visual) }
+    });
     let notification = v1::Notification {
         target,
         idempotency_key: args.idempotency_key,
@@ -109,6 +123,7 @@ fn request(args: Args) -> v1::PublishRequest {
         priority: priority.into(),
         end: args.ttl.map(|ttl| v1::notification::End::TtlSeconds(seconds(ttl))),
         deliver_within_seconds: args.deliver_within.map(seconds),
+        fallback,
     };
     v1::PublishRequest { app, notification: Some(notification) }
 }

@@ -285,6 +285,12 @@ async fn what_one_platform_cannot_carry_is_refused_only_if_it_is_meant() {
         let expected = (tonic::Code::InvalidArgument, Some("content"));
         assert_eq!((code, field.as_deref()), expected);
     }
+    let visual = long(&[]).content.and_then(|content| content.visual);
+    let fallback = Some(v1::Fallback { after_seconds: 60, visual });
+    let refused = v1::Notification { fallback, ..notification("alice", "Bell", None) };
+    let refused = publish(&client, refused).await;
+    let Err(ClientError::Refused { field, .. }) = refused else { panic!("{refused:?}") };
+    assert_eq!(field.as_deref(), Some("fallback.visual"));
     let meant = publish(&client, long(&[v1::Platform::Fcm])).await.unwrap().notification_id;
     both.tray(&[TABLET], &meant, true).await;
     // An app without a route has nobody that could not carry it.

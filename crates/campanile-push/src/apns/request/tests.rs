@@ -196,6 +196,7 @@ fn posted(content: Content) -> Posted {
         expires_at: Timestamp::ZERO,
         deliver_by: Timestamp::ZERO,
         campaign: None,
+        fallback: None,
     }
 }
 

@@ -188,6 +188,7 @@ fn posted(content: Content) -> Posted {
         expires_at: NOW,
         deliver_by: NOW,
         campaign: None,
+        fallback: None,
     }
 }
 

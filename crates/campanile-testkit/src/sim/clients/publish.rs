@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use campanile_core::{Content, NotificationId, Platform, PlatformMask, Priority, Visual};
+use campanile_core::{Content, Fallback, NotificationId, Platform, PlatformMask, Priority, Visual};
 use campanile_engine::edge::Target;
 use campanile_engine::ingest::{Lifetime, Publish, Published, Recall};
 use campanile_engine::tasks::sleep;
@@ -75,7 +75,15 @@ impl Clients {
             priority: Priority::High,
             end: self.random.pick(&lives).copied().unwrap_or(Lifetime::Default),
             deliver_within: self.random.chance(150).then_some(Duration::from_secs(15)),
+            fallback: self.random.chance(400).then(|| self.fallback()),
         }
+    }
+
+    /// Sooner than the edge allows, so that many come due in a run.
+    fn fallback(&self) -> Fallback {
+        let visual = Visual { title: "there is news".to_owned(), ..Visual::default() };
+        let content = Arc::new(Content { visual: Some(visual), raw: None });
+        Fallback { after: Duration::from_secs(self.random.between(1, 90)), content }
     }
 
     /// The item that a publish is about, if its names tell.

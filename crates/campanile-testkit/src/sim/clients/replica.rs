@@ -32,7 +32,8 @@ impl Replica {
 impl Clients {
     pub(super) async fn sync_somebody(&self) {
         let user = self.any_user();
-        if let Err(error) = self.sync(user).await {
+        let (target, _) = self.target(user);
+        if let Err(error) = self.sync_as(user, target).await {
             self.surprised("sync", &error);
         }
     }
@@ -42,6 +43,11 @@ impl Clients {
     /// # Errors
     /// As the gateway's.
     pub(crate) async fn sync(&self, user: usize) -> Result<(), Error> {
+        self.sync_as(user, Target::User(Self::id_of(user))).await
+    }
+
+    /// The same for one of the user's installations, or for the app's server.
+    async fn sync_as(&self, user: usize, target: Target) -> Result<(), Error> {
         let Some(front) = self.front() else { return Ok(()) };
         let Some(mut replica) = ({
             let mut book = held(&self.book);
@@ -51,7 +57,7 @@ impl Clients {
             return Ok(());
         };
         let (context, _) = self.context();
-        let result = self.catch_up(&front, &context, user, &mut replica).await;
+        let result = self.catch_up(&front, &context, &target, &mut replica).await;
         held(&self.book).synced.insert(user, replica);
         result
     }
@@ -60,14 +66,13 @@ impl Clients {
         &self,
         front: &Front,
         context: &RequestContext,
-        user: usize,
+        target: &Target,
         replica: &mut Replica,
     ) -> Result<(), Error> {
-        let target = Target::User(Self::id_of(user));
         let limit = 1 + self.random.index(5);
         loop {
             let cursor = replica.cursor.clone();
-            let page = front.gateway.sync(context, &target, cursor.as_deref(), limit).await?;
+            let page = front.gateway.sync(context, target, cursor.as_deref(), limit).await?;
             self.stage().reach("sync");
             replica.take(page.items, page.cursor);
             if !page.more {
@@ -92,11 +97,11 @@ impl Clients {
         let Some(front) = self.front() else { return Ok(()) };
         let (context, _) = self.context();
         let mut replica = held(&self.book).watched.get(&user).cloned().unwrap_or_default();
+        let (target, _) = self.target(user);
         if replica.cursor.is_none() {
-            self.catch_up(&front, &context, user, &mut replica).await?;
+            self.catch_up(&front, &context, &target, &mut replica).await?;
             held(&self.book).watched.insert(user, replica.clone());
         }
-        let target = Target::User(Self::id_of(user));
         let mut watch = front.gateway.watch(context, &target, replica.cursor.as_deref()).await?;
         loop {
             let (items, cursor) = watch.next().await?;

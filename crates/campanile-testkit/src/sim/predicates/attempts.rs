@@ -147,6 +147,10 @@ pub(super) fn not_more_than_asked_for(ground: &Ground, past: &Past, attempts: &[
         let known = known.and_then(|known| reaches.get(known..)).unwrap_or_default();
         let endpoint = planned.delivery.endpoint;
         let living = known.iter().filter_map(|(_, reach)| reach.endpoints.get(&endpoint));
+        if matches!(planned.delivery.kind, DeliveryKind::Fallback { .. }) {
+            ground.stage.reach("fallback shown");
+            continue;
+        }
         let allows = |endpoint: &Endpoint| match endpoint.style {
             PushStyle::Payload => attempt.said != Said::Signal,
             PushStyle::Signal => attempt.said == Said::Signal,
@@ -179,11 +183,13 @@ pub(super) fn not_after_what_is_known(ground: &Ground, past: &Past, attempts: &[
         };
         let states = past.states(user, attempt.item);
         let known = states.iter().rposition(|(at, _)| is_consumed(*at) || *at <= attempt.cause);
-        let shows = planned.delivery.kind != DeliveryKind::Sync;
+        let shows = planned.delivery.kind.shows();
+        let falls_back = matches!(planned.delivery.kind, DeliveryKind::Fallback { .. });
         let known = known.filter(|_| shows).and_then(|known| states.get(known..));
         let is_over = |item: &Item| {
             let is_old = item.posted_at.is_some_and(|it| it > planned.delivery.tells_of);
-            item.is_handled() || item.ended.is_some() || is_old
+            let has_it = falls_back && item.fetched_by.contains(&endpoint);
+            item.is_handled() || item.ended.is_some() || is_old || has_it
         };
         // A worker may know more than is told here: that it is unhandled again.
         if known.is_some_and(|known| known.iter().all(|(_, item)| is_over(item))) {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use campanile_core::port::{PieceKey, RecordRef, Stream};
-use campanile_core::{DeliveryId, DeliveryKind, End, Event, Suppression};
+use campanile_core::{DeliveryId, DeliveryKind, End, Event, Item, Offset, Suppression};
 use campanile_engine::edge::Target;
 use campanile_engine::gateway::TimelineEntry;
 
@@ -55,6 +55,7 @@ const fn name_of(end: &End) -> &'static str {
             Suppression::Deleted => "suppressed: deleted",
             Suppression::Superseded => "suppressed: superseded",
             Suppression::EndpointGone => "suppressed: endpoint gone",
+            Suppression::Fetched => "suppressed: fetched",
         },
     }
 }
@@ -83,7 +84,32 @@ fn is_excused(past: &Past, planned: &Planned, skipped: &[Skipped]) -> bool {
     let forgotten = states.iter().any(|(_, item)| item.keep_until() < end);
     let is_first = !past.parked.contains(&delivery.id);
     let unknown = forgotten && is_first && delivery.kind == DeliveryKind::Sync;
-    was_skipped(past, planned, skipped) || endpoint_went || unknown
+    was_skipped(past, planned, skipped)
+        || endpoint_went
+        || unknown
+        || no_longer_falls_back(past, planned)
+}
+
+/// Whether a worker that was behind had nothing to show any more: the item was fetched, posted anew
+/// or over by then, or its endpoint asked for something else.
+fn no_longer_falls_back(past: &Past, planned: &Planned) -> bool {
+    let (user, delivery) = (planned.user, &planned.delivery);
+    let DeliveryKind::Fallback { revision } = delivery.kind else { return false };
+    let due = past.came_due.get(&delivery.id).and_then(|due| due.first());
+    let Some(due) = due.copied() else { return false };
+    let came_due = past.events.get(&(planned.partition, due)).map(|it| it.time);
+    let came_due = came_due.unwrap_or_default();
+    let since = |at: &Offset| *at > due;
+    let waits = |item: &Item| {
+        item.revision == revision
+            && item.fallback.is_some()
+            && !item.fetched_by.contains(&delivery.endpoint)
+    };
+    let states = past.states(user, delivery.item).iter().filter(|(at, _)| since(at));
+    let reaches = past.reaches(user).iter().filter(|(at, _)| since(at));
+    let mut endpoints = reaches.filter_map(|(_, reach)| reach.endpoints.get(&delivery.endpoint));
+    states.map(|(_, item)| item).any(|item| !waits(item))
+        || endpoints.any(|endpoint| !endpoint.falls_back() || came_due <= endpoint.registered_at)
 }
 
 /// Only what failed is delivered again, and each failure once.
@@ -183,6 +209,9 @@ pub(super) async fn found_in_timelines(ground: &Ground, clients: &Clients, past:
                 ground.stage.broken("timeline", format!("the state of {name} is {state:?}"));
             }
         }
+    }
+    if past.events.values().any(|it| matches!(it.fact.event, Event::ItemFetched { .. })) {
+        ground.stage.reach("fetched before its fallback");
     }
     if past.events.values().any(|it| matches!(it.fact.event, Event::DeliveriesParked(_))) {
         ground.stage.reach("delivery parked");
