@@ -43,6 +43,12 @@ bench:
     cargo bench --package campanile-embedded --bench append
     cargo bench --package campanile --bench throughput
 
+# A load test against the embedded store: fan-out as fast as it goes, then at a steady rate
+load:
+    cargo build --release --package campanile --package loadtest
+    cargo run --release --quiet --package loadtest -- run loadtest/scenarios/fan-out.toml
+    cargo run --release --quiet --package loadtest -- run loadtest/scenarios/half.toml
+
 # Licences, bans, sources and advisories (needs cargo-deny)
 deny:
     cargo deny check

@@ -21,7 +21,7 @@ mod service;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use service::{
-    Action, CLOSED_CONNECTIONS, ConnectionStats, Counts, DeviceChange, Fate, Fault, FaultId,
-    Recording, Service, Simulator, StartError, StreamLimits, TimedOut, TlsError, Totals, When,
-    World,
+    Accepted, Action, CLOSED_CONNECTIONS, ConnectionStats, Counts, DeviceChange, Fate, Fault,
+    FaultId, Recording, Service, Simulator, StartError, StreamLimits, Tap, TimedOut, TlsError,
+    Totals, When, World,
 };

@@ -65,6 +65,11 @@ const EDGES: &[Allowed] = &[
         ],
         dev: &[],
     },
+    Allowed {
+        package: "loadtest",
+        normal: &["campanile-api", "campanile-proto", "campanile-simulate"],
+        dev: &[],
+    },
     Allowed { package: "xtask", normal: &["campanile-testkit"], dev: &[] },
 ];
 

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use super::environment::Environment;
-use crate::{Clock, Recording, StreamLimits, SystemClock};
+use crate::{Clock, Recording, StreamLimits, SystemClock, Tap};
 
 /// The settings of a simulator. Start from `Config::default()`.
 #[derive(Clone, Debug)]
@@ -19,6 +19,8 @@ pub struct Config {
     pub streams: StreamLimits,
     /// How much is kept of each push.
     pub recording: Recording,
+    /// Called with every push that is accepted.
+    pub tap: Option<Tap>,
     /// Decides every random choice: which pushes a fault with a probability hits, and made-up ids.
     pub seed: u64,
     /// Where the time comes from.
@@ -37,6 +39,7 @@ impl Default for Config {
             hosts: hosts.map(|(name, environment)| (name.to_owned(), environment)).into(),
             streams: StreamLimits::default(),
             recording: Recording::Full,
+            tap: None,
             seed: 0,
             clock: Arc::new(SystemClock),
         }

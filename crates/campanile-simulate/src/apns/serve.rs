@@ -72,6 +72,9 @@ impl Serve for Apns {
             now_ms: shared.clock.now_ms(),
         };
         let result = deliver(shared, session, &push, request.body);
+        if let (Ok(()), Some(tap)) = (&result, &shared.tap) {
+            tap.accepted(head.device, request.body);
+        }
         // Apple sends it in the sandbox only.
         let unique_id = (result.is_ok() && session.environment() == Environment::Sandbox)
             .then(|| header_of(&new_id(shared).to_string()));

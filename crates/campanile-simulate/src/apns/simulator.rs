@@ -136,6 +136,7 @@ fn setup(config: Config) -> Setup<Apns> {
         hosts: config.hosts.iter().map(|(name, _)| name.clone()).collect(),
         streams: config.streams,
         recording: config.recording,
+        tap: config.tap,
         seed: config.seed,
         clock: config.clock,
         service: Apns::new(config.hosts),

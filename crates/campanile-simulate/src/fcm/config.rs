@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use crate::{Clock, Recording, StreamLimits, SystemClock};
+use crate::{Clock, Recording, StreamLimits, SystemClock, Tap};
 
 /// The settings of a simulator. Start from `Config::default()`.
 #[derive(Clone, Debug)]
@@ -23,6 +23,8 @@ pub struct Config {
     pub token_life_s: u64,
     /// How much is kept of each message.
     pub recording: Recording,
+    /// Called with every message that is accepted.
+    pub tap: Option<Tap>,
     /// Decides every random choice: which requests a fault with a probability hits, made-up names
     /// and tokens, which stored message gives way.
     pub seed: u64,
@@ -41,6 +43,7 @@ impl Default for Config {
             quotas: Quotas::default(),
             token_life_s: 3600,
             recording: Recording::Full,
+            tap: None,
             seed: 0,
             clock: Arc::new(SystemClock),
         }

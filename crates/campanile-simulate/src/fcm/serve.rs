@@ -123,10 +123,14 @@ fn send(shared: &Shared<Fcm>, request: &Asked<'_>) -> Result<Bytes, Rejection> {
     shared.change(|state| state.admit(&push))?;
     let message = message::message(request.body)?;
     let name = message.target.text().unwrap_or_default().to_owned();
-    shared.change_device(&name, |state| match state.judge(&push, message) {
+    let result = shared.change_device(&name, |state| match state.judge(&push, message) {
         Ok((answer, changes)) => (Ok(answer), changes),
         Err(rejection) => (Err(rejection), Vec::new()),
-    })
+    });
+    if let (Ok(_), Some(tap)) = (&result, &shared.tap) {
+        tap.accepted(&name, request.body);
+    }
+    result
 }
 
 /// As much of a request as tells whom and what it is about.

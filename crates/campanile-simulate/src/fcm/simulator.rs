@@ -154,6 +154,7 @@ fn setup(config: Config) -> Setup<Fcm> {
         hosts,
         streams: config.streams,
         recording: config.recording,
+        tap: config.tap.clone(),
         seed: config.seed,
         clock: config.clock.clone(),
         service: Fcm::new(config),

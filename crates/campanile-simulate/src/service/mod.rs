@@ -14,6 +14,7 @@ mod settings;
 mod shared;
 mod simulator;
 mod streams;
+mod tap;
 mod tls;
 mod waiting;
 mod wire;
@@ -31,6 +32,7 @@ pub use fault::{Action, Fate, Fault, FaultId, When};
 pub use settings::{Recording, StreamLimits};
 pub use shared::DeviceChange;
 pub use simulator::{Simulator, StartError, TimedOut};
+pub use tap::{Accepted, Tap};
 pub use tls::TlsError;
 pub use world::{CLOSED_CONNECTIONS, ConnectionStats, Counts, Totals, World};
 

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use super::Tap;
 use crate::Clock;
 
 /// `SETTINGS_MAX_CONCURRENT_STREAMS` over the life of a connection. Streams beyond the limit are
@@ -41,6 +42,7 @@ pub(crate) struct Setup<S> {
     pub(crate) hosts: Vec<String>,
     pub(crate) streams: StreamLimits,
     pub(crate) recording: Recording,
+    pub(crate) tap: Option<Tap>,
     pub(crate) seed: u64,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) service: S,

@@ -10,7 +10,7 @@ use tokio::sync::{broadcast, watch};
 
 use super::fault::{Action, Plan, Script};
 use super::world::{Counts, World};
-use super::{Recording, Serve, Service, Setup, StreamLimits, Subject};
+use super::{Recording, Serve, Service, Setup, StreamLimits, Subject, Tap};
 use crate::Clock;
 use crate::random::Random;
 
@@ -32,6 +32,7 @@ pub(crate) struct Shared<S: Service> {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) limits: StreamLimits,
     pub(crate) recording: Recording,
+    pub(crate) tap: Option<Tap>,
     pub(super) version: watch::Sender<()>,
     pub(super) changes: broadcast::Sender<DeviceChange<S::Change>>,
     state: Mutex<State<S>>,
@@ -65,6 +66,7 @@ impl<S: Service> Shared<S> {
             clock: setup.clock,
             limits: setup.streams,
             recording: setup.recording,
+            tap: setup.tap,
             version: watch::Sender::new(()),
             changes: broadcast::Sender::new(CHANGES),
             state: Mutex::new(state),

@@ -1,7 +1,9 @@
 //! What a device shows, stores and remembers.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use campanile_simulate::Tap;
 use campanile_simulate::apns::{Change, Config, Device, Kind, Recording, Remover};
 use serde_json::json;
 
@@ -205,4 +207,21 @@ async fn counting_only_checks_and_counts_but_keeps_nothing() {
     let counts = fixture.apns.observe(|world| world.connection(1).unwrap().counts);
     assert_eq!((counts.requests, counts.accepted, counts.rejected), (3, 2, 1));
     assert_eq!(fixture.apns.counts(), counts);
+}
+
+#[tokio::test]
+async fn a_tap_hears_what_is_accepted_and_nothing_else() {
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let ears = heard.clone();
+    let tap = Tap::new(move |push| {
+        let body = String::from_utf8(push.body.to_vec()).unwrap();
+        ears.lock().unwrap().push((push.device.to_owned(), body));
+    });
+    let recording = Recording::CountsOnly;
+    let fixture = Fixture::with(Config { recording, tap: Some(tap), ..Config::default() });
+    let mut client = fixture.connect().await;
+    let body = r#"{"aps":{"alert":"told"}}"#;
+    deliver(&mut client, fixture.alert("").body(body)).await;
+    assert_eq!(client.push(&fixture.alert("").body("{}")).await.unwrap().status, 400);
+    assert_eq!(*heard.lock().unwrap(), [(PHONE.to_owned(), body.to_owned())]);
 }

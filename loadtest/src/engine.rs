@@ -1,0 +1,98 @@
+//! The engine under load: `campanile serve`, a process of its own.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use campanile_api::Client;
+use tempfile::TempDir;
+
+use crate::error::LoadError;
+use crate::platforms::Platforms;
+
+/// How long it may take to answer.
+const UP_WITHIN: Duration = Duration::from_secs(30);
+/// Clock ticks per second of `/proc/<pid>/stat` (`USER_HZ`, 100 on every Linux there is).
+const TICKS: f64 = 100.0;
+
+/// A running engine; dropping it ends the process and removes its directory.
+pub(crate) struct Engine {
+    process: Child,
+    address: String,
+    _directory: TempDir,
+}
+
+impl Engine {
+    /// Starts `binary` with fresh data and routes to `platforms`.
+    ///
+    /// # Errors
+    /// [`LoadError::Io`].
+    pub(crate) fn start(binary: &Path, platforms: &Platforms) -> Result<Self, LoadError> {
+        let directory = tempfile::Builder::new().prefix("campanile-load-").tempdir()?;
+        // Bound and let go: the engine takes it at once, and says so if somebody was faster.
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let config = format!(
+            "[serve]\nlisten = \"127.0.0.1:{port}\"\n[store]\ndirectory = {:?}\n\
+             [ingest]\nuser_rate = 0\n[log]\nlevel = \"warn\"\n{}",
+            directory.path().join("data").display().to_string(),
+            platforms.configure(directory.path())?,
+        );
+        let file = directory.path().join("campanile.toml");
+        std::fs::write(&file, config)?;
+        let mut command = Command::new(binary);
+        command.args(["serve", "--config"]).arg(&file).stdin(Stdio::null());
+        let process = command.spawn()?;
+        Ok(Self { process, address: format!("http://127.0.0.1:{port}"), _directory: directory })
+    }
+
+    /// A client, as soon as the engine answers.
+    ///
+    /// # Errors
+    /// [`LoadError::NotUp`], also if it ended.
+    pub(crate) async fn client(&mut self) -> Result<Client, LoadError> {
+        let limit = Instant::now() + UP_WITHIN;
+        loop {
+            if let Ok(client) = Client::connect(&self.address).await {
+                return Ok(client);
+            }
+            if Instant::now() > limit || self.process.try_wait()?.is_some() {
+                return Err(LoadError::NotUp(UP_WITHIN));
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// CPU time so far, in seconds: `utime` and `stime`, the 14th and 15th field (proc(5)).
+    pub(crate) fn cpu(&self) -> f64 {
+        cpu(&self.process.id().to_string())
+    }
+
+    /// The most memory it ever held, in MiB.
+    pub(crate) fn peak_mib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()));
+        let status = status.unwrap_or_default();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        peak.and_then(|peak| peak.trim().trim_end_matches(" kB").parse::<u64>().ok()).unwrap_or(0)
+            / 1024
+    }
+}
+
+/// CPU time of this process so far, in seconds: the generator's and the simulators'.
+pub(crate) fn own_cpu() -> f64 {
+    cpu("self")
+}
+
+fn cpu(process: &str) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+    let ticks: f64 = fields.skip(11).take(2).filter_map(|field| field.parse::<f64>().ok()).sum();
+    ticks / TICKS
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        let _ended_already = self.process.kill();
+        let _reaped = self.process.wait();
+    }
+}

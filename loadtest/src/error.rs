@@ -1,0 +1,54 @@
+//! Why a load test did not come to its end.
+
+use std::time::Duration;
+
+use campanile_api::ClientError;
+
+use crate::scenario::ScenarioError;
+
+/// Why a load test did not come to its end, or came to a bad one.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LoadError {
+    /// The scenario is none.
+    #[error(transparent)]
+    Scenario(#[from] ScenarioError),
+    /// A simulated platform did not start.
+    #[error("simulated platform: {0}")]
+    Platform(String),
+    /// A file or process could not be used.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// The engine did not start.
+    #[error("the engine did not answer within {0:?}")]
+    NotUp(Duration),
+    /// The engine refused, or the connection broke.
+    #[error("the engine: {0}")]
+    Call(#[from] ClientError),
+    /// A notification was refused.
+    #[error("notification {number} was refused: {reason}")]
+    Refused {
+        /// Which.
+        number: usize,
+        /// What the engine said.
+        reason: String,
+    },
+    /// A stream of publishes broke.
+    #[error("a stream of publishes broke: {0}")]
+    Stream(String),
+    /// A report cannot be read or written.
+    #[error("report: {0}")]
+    Report(#[from] serde_json::Error),
+    /// Latencies cannot be counted.
+    #[error("histogram: {0}")]
+    Histogram(#[from] hdrhistogram::CreationError),
+    /// Something that was published did not arrive.
+    #[error("{0} deliveries were lost")]
+    Lost(u64),
+}
+
+impl LoadError {
+    /// A simulated platform's error.
+    pub(crate) fn platform(error: impl std::fmt::Display) -> Self {
+        Self::Platform(error.to_string())
+    }
+}

@@ -1,0 +1,106 @@
+//! Measures a deployment: load through the public API, simulated push services at the other end,
+//! and a ledger between them in which everything published has to arrive, once.
+//!
+//! `loadtest run SCENARIO` starts the engine as a process of its own; `loadtest compare A B` sets two
+//! reports beside each other. Scenarios are files in `loadtest/scenarios`. A run in which a delivery is
+//! lost fails; one that arrives again, as after an answer that was not heard, is counted.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "it reads clocks, and its answer is what it prints"
+)]
+
+mod baseline;
+mod engine;
+mod error;
+mod ledger;
+mod platforms;
+mod progress;
+mod publisher;
+mod report;
+mod run;
+mod scenario;
+
+use std::fs::File;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::error::LoadError;
+use crate::report::{Report, compare};
+use crate::scenario::Scenario;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Measures a deployment through its public API
+#[derive(Parser)]
+#[command(name = "loadtest")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run a scenario
+    Run {
+        /// The scenario's file
+        scenario: PathBuf,
+        /// The binary under load
+        #[arg(long, default_value = "target/release/campanile")]
+        engine: PathBuf,
+        /// Write the report here too, as JSON
+        #[arg(long)]
+        json: Option<PathBuf>,
+    },
+    /// Compare two reports
+    Compare {
+        /// The report of before, as JSON
+        before: PathBuf,
+        /// The report of after
+        after: PathBuf,
+    },
+}
+
+fn main() -> ExitCode {
+    match work(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("loadtest: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn work(command: Command) -> Result<(), LoadError> {
+    match command {
+        Command::Run { scenario, engine, json } => {
+            let name = scenario.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            let asked = Scenario::read(&scenario)?;
+            // The engine has the other one.
+            let mut runtime = tokio::runtime::Builder::new_multi_thread();
+            let runtime = runtime.worker_threads(1).enable_all().build()?;
+            let report = runtime.block_on(run::run(&name, asked, &engine))?;
+            println!("{}", report.table());
+            if let Some(path) = json {
+                serde_json::to_writer_pretty(File::create(path)?, &report)?;
+            }
+            match report.lost() {
+                0 => Ok(()),
+                lost => Err(LoadError::Lost(lost)),
+            }
+        }
+        Command::Compare { before, after } => {
+            print!("{}", compare(&read(&before)?, &read(&after)?));
+            Ok(())
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<Report, LoadError> {
+    Ok(serde_json::from_reader(BufReader::new(File::open(path)?))?)
+}
