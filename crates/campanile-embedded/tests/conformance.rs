@@ -14,11 +14,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use campanile_core::port::{Clock, EventLog, LogAdmin, Stream};
+use campanile_core::port::{Carried, Clock, EventLog, LogAdmin, Projection, Stream};
 use campanile_core::{Tick, Timestamp};
 use campanile_embedded::{EmbeddedLog, Options, Store};
-use campanile_testkit::conformance::{LogFactory, LogSetup, OpenLog};
+use campanile_testkit::conformance::{CarriedFactory, LogFactory, LogSetup, OpenCarried, OpenLog};
 use campanile_testkit::memory::ManualClock;
+use campanile_testkit::vocabulary::START;
 use place::options;
 use tempfile::TempDir;
 
@@ -89,6 +90,61 @@ impl LogFactory for Logs {
         drop((log, store));
         self.open(dir, setup)
     }
+}
+
+/// What is carried of a store, with the projection that serves it.
+struct CarriedStates;
+
+struct Carrying {
+    carried: Arc<dyn Carried>,
+    projection: Arc<dyn Projection>,
+    store: Store,
+    dir: TempDir,
+}
+
+impl OpenCarried for Carrying {
+    fn carried(&self) -> &dyn Carried {
+        self.carried.as_ref()
+    }
+
+    fn projection(&self) -> &dyn Projection {
+        self.projection.as_ref()
+    }
+}
+
+fn carrying(dir: TempDir) -> Carrying {
+    let store = Store::open(dir.path(), &options(2, Arc::new(ManualClock::new(START)))).unwrap();
+    Carrying { carried: store.carried(), projection: store.projection(), store, dir }
+}
+
+fn closed(open: Carrying) -> TempDir {
+    let Carrying { carried, projection, store, dir } = open;
+    store.close();
+    drop((carried, projection, store));
+    dir
+}
+
+#[async_trait]
+impl CarriedFactory for CarriedStates {
+    type Open = Carrying;
+
+    async fn create(&self) -> Carrying {
+        carrying(TempDir::new().unwrap())
+    }
+
+    async fn reopen(&self, open: Carrying) -> Carrying {
+        carrying(closed(open))
+    }
+
+    async fn lose_projection(&self, open: Carrying) -> Carrying {
+        let dir = closed(open);
+        std::fs::remove_dir_all(dir.path().join("projection")).unwrap();
+        carrying(dir)
+    }
+}
+
+mod carried {
+    campanile_testkit::carried_conformance!(super::CarriedStates);
 }
 
 /// With the latest records in memory, as a server runs.

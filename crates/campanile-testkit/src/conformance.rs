@@ -14,6 +14,7 @@
 
 pub mod append;
 mod bench;
+pub mod carried;
 pub mod feed;
 pub mod group;
 mod member;
@@ -29,6 +30,7 @@ mod writer;
 use std::time::Duration;
 
 pub use bench::{LogFactory, LogSetup, OpenLog};
+pub use carried::{CarriedFactory, OpenCarried};
 pub use pusher::{OpenPusher, PusherFactory, Trouble};
 pub use writer::{OpenProjection, ProjectionFactory};
 
@@ -199,6 +201,30 @@ macro_rules! projection_conformance {
     };
 }
 
+/// Runs the suite of what is carried as tests of the calling module:
+/// `carried_conformance!(factory)`, where `factory` is an expression that makes a
+/// [`CarriedFactory`].
+#[macro_export]
+macro_rules! carried_conformance {
+    ($factory:expr) => {
+        $crate::conformance_tests!(
+            carried,
+            $factory,
+            [
+                nothing_is_carried_at_first,
+                what_is_not_built_is_not_carried,
+                what_is_carried_is_what_was_folded,
+                carrying_again_replaces_it,
+                partitions_are_carried_apart,
+                what_is_carried_outlives_a_restart,
+                what_is_carried_never_goes_back,
+                at_the_same_place_the_latest_counts,
+                a_fold_begins_with_what_is_carried,
+            ]
+        );
+    };
+}
+
 /// Makes a test of each check of a suite.
 #[doc(hidden)]
 #[macro_export]
@@ -217,8 +243,9 @@ macro_rules! conformance_tests {
 #[cfg(test)]
 mod tests {
     /// Every suite and the text of its module.
-    const SUITES: [&str; 8] = [
+    const SUITES: [&str; 9] = [
         include_str!("conformance/append.rs"),
+        include_str!("conformance/carried.rs"),
         include_str!("conformance/feed.rs"),
         include_str!("conformance/group.rs"),
         include_str!("conformance/projection.rs"),
