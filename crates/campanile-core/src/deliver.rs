@@ -82,7 +82,8 @@ pub enum Suppression {
     Deleted,
     /// A later revision or change says more.
     Superseded,
-    /// The endpoint is retired, its lease is over, or it asks for no pushes any more.
+    /// The endpoint is retired, its lease is over, it asks for no pushes any more, or it is on another
+    /// platform now.
     EndpointGone,
     /// The installation fetched the item by itself.
     Fetched,
@@ -119,9 +120,12 @@ pub fn still_due<'reach>(
     now: Timestamp,
 ) -> Result<&'reach Endpoint, Suppression> {
     let endpoint = reach.endpoints.get(&delivery.endpoint).ok_or(Suppression::EndpointGone)?;
-    // Only who asks for a redelivery can name one that wants no pushes.
-    let wants_none = endpoint.style == PushStyle::None;
-    if endpoint.lease_until <= now || endpoint.since > delivery.cause || wants_none {
+    // What was put off or is asked for again may name an endpoint that wants no pushes any more, or
+    // is on another platform now: none of this worker's business.
+    let is_reached = endpoint.style != PushStyle::None
+        && endpoint.address.platform() == delivery.platform
+        && endpoint.since <= delivery.cause;
+    if endpoint.lease_until <= now || !is_reached {
         return Err(Suppression::EndpointGone);
     }
     let item = item.ok_or(Suppression::Expired)?;

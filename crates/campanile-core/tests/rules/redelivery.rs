@@ -1,14 +1,15 @@
 //! What failed is made again when somebody asks for it: once, and only if it still matters.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use campanile_core::Suppression::{self, EndpointGone, Expired, Handled, Recalled, Superseded};
 use campanile_core::port::PushBody;
 use campanile_core::{
-    Account, DeadReason, DeliveryId, DeliveryKind, End, EndpointId, Event, Explanation,
-    NotificationId, Offset, OutcomeCounts, Platform, PostVerdict, PushStyle, Receipt, Redelivery,
-    RetireReason, Settled, Standing, What, WhyNot, compose, plan, still_due,
+    Account, Address, DeadReason, DeliveryId, DeliveryKind, End, EndpointId, Event, Explanation,
+    FcmTarget, FcmToken, NotificationId, Offset, OutcomeCounts, Platform, PostVerdict, PushStyle,
+    Receipt, Redelivery, RetireReason, Settled, Standing, What, WhyNot, compose, plan, still_due,
 };
 use campanile_testkit::scenario::{
     Step, dismissed, given, happened, posted, recalled, registered, retired, show, sync, unread,
@@ -145,6 +146,35 @@ fn an_endpoint_that_wants_no_pushes_any_more_gets_none() {
     given(rung(posted("a")).into_iter().chain([quiet]))
         .when(shown_again())
         .then_suppressed(&show("a").to(phone(1)), EndpointGone);
+}
+
+/// What was put off for its former platform is not sent on the route of another, which nobody has.
+#[test]
+fn an_endpoint_that_moved_to_another_platform_is_gone() {
+    let on_phone = show("a").to(phone(1));
+    let target = FcmTarget::Token(FcmToken::new("token").unwrap());
+    let moved = happened(Event::EndpointRegistered {
+        endpoint: phone(1).endpoint(user(1)),
+        registration: phone(1).registration(user(1), 2),
+        address: Arc::new(Address::Fcm { target, project: "shop".into() }),
+        style: PushStyle::Payload,
+        lease_until: START.after(30 * DAY),
+    });
+    given(rung(posted("a"))).when(moved.clone()).then_suppressed(&on_phone, EndpointGone);
+    given(rung(posted("a")).into_iter().chain([moved]))
+        .when(shown_again())
+        .then_suppressed(&on_phone, EndpointGone);
+}
+
+#[test]
+fn what_failed_is_named_by_its_id() {
+    let (id, endpoint) = (item(user(1), "a"), phone(1).endpoint(user(1)));
+    let fallback = DeliveryKind::Fallback { revision: 1 };
+    let named = |kind, failed| again(phone(1), kind, failed, 2).failed_delivery();
+    assert_eq!(named(SHOW, 2), DeliveryId::new(id, Offset(2), endpoint));
+    assert_eq!(named(fallback, 2), DeliveryId::of_fallback(id, Offset(2), endpoint));
+    // A redelivery of a fallback has the id of any redelivery.
+    assert_eq!(named(fallback, 3), DeliveryId::new(id, Offset(3), endpoint));
 }
 
 #[test]

@@ -120,7 +120,7 @@ pub(super) fn failures_are_asked_for_once(ground: &Ground, past: &Past) {
     let mut asked_for = BTreeMap::<DeliveryId, DeliveryId>::new();
     for recorded in past.events.values() {
         let Event::RedeliveryRequested(again) = &recorded.fact.event else { continue };
-        let failed = DeliveryId::new(again.item, again.failed, again.endpoint);
+        let failed = again.failed_delivery();
         let delivery = DeliveryId::new(again.item, recorded.position.offset, again.endpoint);
         if !dead.contains(&failed) {
             ground.stage.broken("G4", format!("{failed} did not fail and is asked for again"));
