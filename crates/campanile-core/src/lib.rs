@@ -35,6 +35,7 @@ mod state;
 mod sweep;
 mod time;
 mod trace;
+mod urgency;
 
 pub use agenda::{AgendaChange, AgendaEntry, Due, Parked, ParkedDelivery};
 pub use budget::RetryBudget;
@@ -68,3 +69,4 @@ pub use state::{
 pub use sweep::{Sweep, SweepStep, Sweeps, swept};
 pub use time::{Tick, Timestamp};
 pub use trace::TraceContext;
+pub use urgency::Urgency;

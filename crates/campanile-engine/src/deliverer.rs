@@ -12,6 +12,7 @@ mod backlog;
 mod board;
 mod catch_up;
 mod cold;
+mod defer;
 mod dispatch;
 mod ended;
 mod follow;

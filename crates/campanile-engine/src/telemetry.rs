@@ -124,7 +124,10 @@ telemetry! {
     /// Deliveries left in the log because their route is held; one that meets more than one hold
     /// counts each time.
     deliverer_held: Counter,
-    /// Deliveries read from the log again because their route works, or to try whether it does.
+    /// Deliveries of posts below high priority that were left in the log while much was under way.
+    deliverer_deferred: Counter,
+    /// Deliveries read from the log again because their route works, to try whether it does, or because
+    /// there is room.
     deliverer_reread: Counter,
     /// Times a route was held for longer than the log is kept, and lost what it owed before.
     deliverer_holds_cut: Counter,

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::{HoldReason, Offset, Partition, Route, Timestamp};
+use crate::{HoldReason, Offset, Partition, Route, Timestamp, Urgency};
 
 /// How far a group has come in one partition: everything below `next` is finished, and so are
 /// the `finished` ranges above it, except what its `holds` still owe.
@@ -16,18 +16,20 @@ pub struct Progress {
     /// [`Progress::MOST_RANGES`].
     pub finished: Vec<Range<u64>>,
     /// What waits for a route while the group goes on for all others: at most
-    /// [`Progress::MOST_HOLDS`], each route once.
+    /// [`Progress::MOST_HOLDS`], each route at most once for each [`Urgency`].
     pub holds: Vec<Hold>,
 }
 
-/// What one route still owes of a partition: whatever is for it from `next` on, without the
-/// `finished` ranges.
+/// What one route still owes of a partition: whatever of an urgency is for it from `next` on,
+/// without the `finished` ranges.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hold {
     /// The route that does not send, or catches up.
     pub route: Route,
-    /// Why it was held.
-    pub why: HoldReason,
+    /// Which events it is about; it owes nothing of the others.
+    pub urgency: Urgency,
+    /// Why it was held; absent if the route sends, and this gives way to what is more urgent.
+    pub why: Option<HoldReason>,
     /// Since when, by the worker's clock.
     pub since: Timestamp,
     /// The lowest offset that is owed.
@@ -40,8 +42,8 @@ impl Progress {
     /// How many finished ranges are kept.
     pub const MOST_RANGES: usize = 256;
 
-    /// How many holds are kept. A route that would be one more is not held as a range.
-    pub const MOST_HOLDS: usize = 64;
+    /// How many holds are kept. What would be one more is not held as a range.
+    pub const MOST_HOLDS: usize = 128;
 
     /// A start without finished ranges.
     #[must_use]
@@ -55,10 +57,11 @@ impl Progress {
         is_within(self.next, &self.finished, offset)
     }
 
-    /// Whether `offset` is finished for a delivery on `route`.
+    /// Whether the event at `offset`, of that urgency, is finished for a delivery on `route`.
     #[must_use]
-    pub fn is_finished_for(&self, route: &Route, offset: Offset) -> bool {
-        let mut holds = self.holds.iter().filter(|hold| hold.route == *route);
+    pub fn is_finished_for(&self, route: &Route, urgency: Urgency, offset: Offset) -> bool {
+        let about = |hold: &&Hold| hold.route == *route && hold.urgency == urgency;
+        let mut holds = self.holds.iter().filter(about);
         self.is_finished(offset) && holds.all(|hold| hold.is_finished(offset))
     }
 
@@ -68,7 +71,7 @@ impl Progress {
         let holds = &self.holds;
         let routes = holds.iter().enumerate().all(|(at, hold)| {
             let mut before = holds.iter().take(at);
-            before.all(|other| other.route != hold.route)
+            before.all(|it| (&it.route, it.urgency) != (&hold.route, hold.urgency))
         });
         let ranges = |hold: &Hold| are_apart(hold.next, &hold.finished);
         let is_short = holds.len() <= Self::MOST_HOLDS;

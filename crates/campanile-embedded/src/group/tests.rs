@@ -10,7 +10,7 @@ use std::time::Duration;
 use campanile_core::port::{GroupName, Hold, Progress, Stream};
 use campanile_core::{
     AppId, Environment, Generation, HoldReason, LogIdentity, Offset, Partition, Platform, Route,
-    Tick, Timestamp,
+    Tick, Timestamp, Urgency,
 };
 use proptest::collection::vec;
 use proptest::prelude::any;
@@ -96,9 +96,13 @@ fn hold(number: u64, next: Offset) -> Hold {
         environment: Environment::Sandbox,
         credential: "project".into(),
     };
-    let (why, since) = (HoldReason::Unreachable, Timestamp::from_millis(number));
-    let next = Offset(next.0 - number);
-    Hold { route, why, since, next, finished: std::iter::once(next.0 + 2..next.0 + 7).collect() }
+    let (urgency, why) = match number {
+        1 => (Urgency::Bulk, None),
+        _ => (Urgency::Urgent, Some(HoldReason::Unreachable)),
+    };
+    let (since, next) = (Timestamp::from_millis(number), Offset(next.0 - number));
+    let finished = std::iter::once(next.0 + 2..next.0 + 7).collect();
+    Hold { route, urgency, why, since, next, finished }
 }
 
 /// A file with the progress of every commit, and the states it went through.

@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 use campanile_core::port::Hold;
 use campanile_core::{
-    Delivery, DeliveryId, HoldReason, Offset, ParkedDelivery, Partition, Recorded, Route, Timestamp,
+    Delivery, DeliveryId, HoldReason, Offset, ParkedDelivery, Partition, Recorded, Route,
+    Timestamp, Urgency,
 };
 
 use super::lanes::LaneKey;
@@ -23,15 +24,23 @@ pub(crate) struct Owed {
     pub(crate) backlog: u64,
     /// The event: the cause, or the agenda entry that came due.
     pub(crate) record: Offset,
+    /// Which of the route's backlogs it belongs into.
+    pub(crate) urgency: Urgency,
 }
+
+/// A route's backlogs are told apart by what they hold: one of the bulk, one of all else.
+pub(crate) type Kind = (Route, Urgency);
 
 /// What a route owes of a partition.
 #[derive(Debug)]
 pub(crate) struct Backlog {
     /// Told apart from later ones of the same route; never 0.
     pub(crate) number: u64,
-    pub(crate) why: HoldReason,
+    /// Absent if the route sends, and this gives way to what is more urgent.
+    pub(crate) why: Option<HoldReason>,
     pub(crate) since: Timestamp,
+    /// This worker began it: what a former one finished is not owed.
+    pub(crate) is_own: bool,
     /// What is finished for the route, and how far the backlog was read.
     pub(crate) tracker: Tracker,
     /// It was read as far as the partition: what comes now needs no backlog.
@@ -84,19 +93,20 @@ pub(crate) struct Pending {
 }
 
 impl Backlog {
-    /// Begins behind everything that the worker has read of a partition.
+    /// Owes what comes from `begin` on.
     pub(crate) fn new(
         number: u64,
         partition: Partition,
-        read_to: Offset,
-        why: HoldReason,
+        begin: Offset,
+        why: Option<HoldReason>,
         since: Timestamp,
     ) -> Self {
-        let tracker = Tracker::owing(partition, read_to, &[]);
+        let tracker = Tracker::owing(partition, begin, &[]);
         Self {
             number,
             why,
             since,
+            is_own: true,
             tracker,
             follows: false,
             is_reading: false,
@@ -110,6 +120,7 @@ impl Backlog {
     /// What a former worker left.
     pub(crate) fn restored(number: u64, partition: Partition, hold: &Hold) -> Self {
         let mut backlog = Self::new(number, partition, hold.next, hold.why, hold.since);
+        backlog.is_own = false;
         backlog.tracker = Tracker::owing(partition, hold.next, &hold.finished);
         let open = backlog.tracker.open().map(|offset| (offset, GivenBack::Whatever));
         backlog.given_back = open.collect();
@@ -117,11 +128,11 @@ impl Backlog {
     }
 
     /// What is stored of it.
-    pub(crate) fn hold(&self, route: &Route) -> Hold {
+    pub(crate) fn hold(&self, (route, urgency): &Kind) -> Hold {
         let progress = self.tracker.progress();
         let (why, since) = (self.why, self.since);
         let (next, finished) = (progress.next, progress.finished);
-        Hold { route: route.clone(), why, since, next, finished }
+        Hold { route: route.clone(), urgency: *urgency, why, since, next, finished }
     }
 
     /// Takes a delivery back that cannot be sent now.

@@ -4,10 +4,12 @@
 //! route owes, and that is committed with the rest. When the pause is over, one delivery tries the
 //! route; if the platform answers it, all that waits is read again, in order, a little at a time.
 
-use campanile_core::port::{EventLog, Hold, ReadError, ReadLimit, Record};
-use campanile_core::{Delivery, Offset, Partition, Position, Recorded, Route, plan};
+use std::collections::BTreeSet;
 
-use super::backlog::{Backlog, Part, Pending};
+use campanile_core::port::{EventLog, Hold, Progress, ReadError, ReadLimit, Record};
+use campanile_core::{Delivery, Offset, Partition, Position, Recorded, Route, Urgency, plan};
+
+use super::backlog::{Backlog, Kind, Owed, Part, Pending};
 use super::intake::Intake;
 use super::lanes::{Job, LaneKey};
 use super::{Deliverer, LOG_RESTS, Wake};
@@ -55,7 +57,7 @@ impl Deliverer {
             let backlog = Backlog::restored(self.numbers, partition, hold);
             self.routes.restore(hold, tick);
             if let Some(intake) = self.partitions.get_mut(&partition) {
-                intake.backlogs.insert(hold.route.clone(), backlog);
+                intake.backlogs.insert((hold.route.clone(), hold.urgency), backlog);
             }
             self.holding.insert(partition);
         }
@@ -70,8 +72,10 @@ impl Deliverer {
         let (partition, is_parked) = (job.partition, job.is_parked);
         let Some(held) = self.routes.get(route).held.clone() else { return };
         let Some(intake) = self.partitions.get_mut(&partition) else { return };
-        let is_full = intake.backlogs.len() >= campanile_core::port::Progress::MOST_HOLDS;
-        if is_parked || (is_full && !intake.backlogs.contains_key(route)) {
+        let owed = std::iter::once(&job.owed).chain(&job.also);
+        let kinds: BTreeSet<Kind> = owed.map(|owed| (route.clone(), owed.urgency)).collect();
+        let new = kinds.iter().filter(|kind| !intake.backlogs.contains_key(*kind)).count();
+        if is_parked || intake.backlogs.len() + new > Progress::MOST_HOLDS {
             // Not before a pause that begins now is over: to come due while another delivery tries the
             // route would only write the same again.
             let (now, jitter) = (self.now().0, self.jitter());
@@ -82,19 +86,21 @@ impl Deliverer {
         }
         let Some(mut job) = self.lanes.pop(lane) else { return };
         let told = job.followed.take();
-        self.numbers += 1;
-        let number = self.numbers;
         let read_to = intake.view.read_to();
-        let backlog = intake
-            .backlogs
-            .entry(route.clone())
-            .or_insert_with(|| Backlog::new(number, partition, read_to, held.why, held.since));
-        let mine = backlog.number;
-        let all: Vec<_> = std::iter::once(job.owed).chain(job.also.iter().copied()).collect();
-        for owed in &all {
-            backlog.take_back(*owed, job.delivery.id, job.attempts, *lane);
+        for owed in std::iter::once(job.owed).chain(job.also) {
+            self.numbers += 1;
+            let number = self.numbers;
+            let backlog = intake
+                .backlogs
+                .entry((route.clone(), owed.urgency))
+                .or_insert_with(|| Backlog::new(number, partition, read_to, None, held.since));
+            backlog.why = Some(held.why);
+            backlog.take_back(owed, job.delivery.id, job.attempts, *lane);
+            let mine = backlog.number;
+            if owed.backlog != mine {
+                intake.settle(owed);
+            }
         }
-        all.iter().filter(|owed| owed.backlog != mine).for_each(|owed| intake.settle(*owed));
         self.tell_held(told, &job.delivery, job.attempts, held.why);
         self.parts.telemetry.deliverer_held.add(1);
         self.holding.insert(partition);
@@ -112,33 +118,37 @@ impl Deliverer {
         let owned = self.holding.iter().filter_map(|it| Some((*it, self.partitions.get(it)?)));
         let may_send = |(_, it): &(_, &Intake)| !it.is_revoking && it.has_taken_over(tick);
         let readable = owned.filter(may_send).flat_map(|(it, intake)| {
-            let may_read = move |route: &&Route| routes.may_read(route, it, tick).is_some();
-            intake.backlogs.keys().filter(may_read).map(move |route| (it, route.clone()))
+            let may_read = move |(route, urgency): &&Kind| {
+                routes.may_read(route, (it, *urgency), tick).is_some()
+            };
+            intake.backlogs.keys().filter(may_read).map(move |kind| (it, kind.clone()))
         });
         let mut readable: Vec<_> = readable.collect();
         // With more to read than is read at once, everybody has a turn.
         let most = readable.len().max(1);
         readable.rotate_left(self.reads_begun % most);
-        // Each partition has its turn to try a route.
-        readable.sort_by_key(|(partition, route)| routes.had_its_turn(route, *partition));
-        for (partition, route) in readable {
-            self.catch_up_on(partition, &route);
+        // Each backlog has its turn to try a route.
+        readable.sort_by_key(|(partition, (route, urgency))| {
+            routes.had_its_turn(route, (*partition, *urgency))
+        });
+        for (partition, kind) in readable {
+            self.catch_up_on(partition, &kind);
         }
     }
 
-    fn catch_up_on(&mut self, partition: Partition, route: &Route) {
+    fn catch_up_on(&mut self, partition: Partition, kind: &Kind) {
+        let (route, place) = (&kind.0, (partition, kind.1));
         let tick = self.parts.clock.tick();
-        let Some(is_open) = self.routes.may_read(route, partition, tick) else { return };
-        let has_room =
-            self.lanes.jobs() + self.outbox.len() < self.parts.config.in_memory.div_ceil(2);
+        let Some(is_open) = self.routes.may_read(route, place, tick) else { return };
+        let has_room = self.has_room();
         let Some(intake) = self.partitions.get_mut(&partition) else { return };
         let live = intake.view.read_to();
-        let Some(backlog) = intake.backlogs.get_mut(route) else { return };
+        let Some(backlog) = intake.backlogs.get_mut(kind) else { return };
         if backlog.is_reading || backlog.pending.is_some() {
             return;
         }
         let state = self.routes.get(route);
-        state.trying = state.trying.filter(|trying| *trying != partition);
+        state.trying = state.trying.filter(|trying| *trying != place);
         let (part, most) = match is_open {
             true => (backlog.next_part(live, AT_ONCE.records), AT_ONCE.records),
             false => (backlog.next_to_try(live, TO_TRY), TO_TRY),
@@ -148,7 +158,7 @@ impl Deliverer {
             let is_new = intake.tracker.is_new_from(live);
             backlog.follows |= is_new && backlog.has_caught_up(live);
             if backlog.follows && backlog.tracker.is_settled() {
-                intake.backlogs.remove(route);
+                intake.backlogs.remove(kind);
                 let is_done = intake.backlogs.is_empty();
                 self.uncommitted.insert(partition);
                 if is_done {
@@ -165,7 +175,7 @@ impl Deliverer {
         self.reads_begun = self.reads_begun.wrapping_add(1);
         let number = backlog.number;
         if !is_open {
-            self.routes.get(route).trying = Some(partition);
+            self.routes.get(route).trying = Some(place);
         }
         let events = self.parts.events.clone();
         let limit = ReadLimit { records: most, ..AT_ONCE };
@@ -198,7 +208,7 @@ impl Deliverer {
                     backlog.tracker.pass(Offset(last));
                 }
                 let routes = intake.backlogs.iter().find(|(_, it)| it.number == number);
-                let route = routes.map(|(route, _)| route.clone());
+                let route = routes.map(|((route, _), _)| route.clone());
                 route.iter().for_each(|route| self.out_of_log(partition, route, from, start));
                 return Ok(());
             }
@@ -220,20 +230,20 @@ impl Deliverer {
 
     /// Plans what was read of a backlog, once more, with the state of now.
     pub(super) fn plan_again(&mut self, partition: Partition, number: u64) {
-        let platform = self.parts.config.platform;
         let Some(intake) = self.partitions.get_mut(&partition) else { return };
-        let Some((route, backlog)) = intake.backlogs.iter_mut().find(|(_, it)| it.number == number)
+        let Some((kind, backlog)) = intake.backlogs.iter_mut().find(|(_, it)| it.number == number)
         else {
             return;
         };
         let Some(Pending { events, part, next }) = backlog.pending.take() else { return };
-        let route = route.clone();
-        if self.routes.get(&route).held.is_none() && backlog.owes_below(&part) {
+        let kind = kind.clone();
+        let route = &kind.0;
+        if self.routes.get(route).held.is_none() && backlog.owes_below(&part) {
             // Read to try the route, which works meanwhile: it is read again, in order.
             return;
         }
         for event in &events {
-            self.plan_one_again(partition, &route, number, event, &part, platform);
+            self.plan_one_again(partition, &kind, number, event, &part);
         }
         let Some(intake) = self.partitions.get_mut(&partition) else { return };
         let Some(backlog) = intake.backlog(number) else { return };
@@ -249,47 +259,57 @@ impl Deliverer {
                 asked.iter().filter(|at| !found(at)).for_each(|at| backlog.give_up(*at));
             }
         }
-        if self.routes.get(&route).lacks_probe() {
+        let (state, place) = (self.routes.get(route), (partition, kind.1));
+        if state.lacks_probe() {
             backlog.found_none(&part);
+            // The next one is another's: what was found here may have to wait for it.
+            state.trying = state.trying.filter(|trying| *trying != place);
+            state.tried_in = Some(place);
         }
         self.uncommitted.insert(partition);
     }
 
     /// A delivery of `partition` tried a route and learned nothing: the next one is another.
-    pub(super) fn try_another(&mut self, partition: Partition, route: &Route, record: Offset) {
-        self.routes.get(route).tried_in = Some(partition);
-        let intake = self.partitions.get_mut(&partition);
-        if let Some(backlog) = intake.and_then(|intake| intake.backlogs.get_mut(route)) {
-            backlog.tried = Some(record);
+    pub(super) fn try_another(&mut self, partition: Partition, route: &Route, owed: Owed) {
+        self.routes.get(route).tried_in = Some((partition, owed.urgency));
+        let (intake, kind) = (self.partitions.get_mut(&partition), (route.clone(), owed.urgency));
+        if let Some(backlog) = intake.and_then(|intake| intake.backlogs.get_mut(&kind)) {
+            backlog.tried = Some(owed.record);
         }
     }
 
     /// Whether a delivery of the same lane waits that comes before the lane's first job.
     pub(super) fn overtakes(&self, job: &Job, lane: &LaneKey, route: &Route) -> bool {
-        let intake = self.partitions.get(&job.partition);
-        let backlog = intake.and_then(|intake| intake.backlogs.get(route));
-        backlog.is_some_and(|backlog| backlog.owes_before(job.owed.record, lane))
+        let backlogs = self.partitions.get(&job.partition).map(|intake| &intake.backlogs);
+        let of_route = backlogs.into_iter().flatten().filter(|((of, _), _)| of == route);
+        let mut backlogs = of_route.map(|(_, backlog)| backlog);
+        backlogs.any(|backlog| backlog.owes_before(job.owed.record, lane))
     }
 
     fn plan_one_again(
         &mut self,
         partition: Partition,
-        route: &Route,
+        (route, urgency): &Kind,
         number: u64,
         event: &Recorded,
         part: &Part,
-        platform: campanile_core::Platform,
     ) {
+        let platform = self.parts.config.platform;
         let Some(intake) = self.partitions.get_mut(&partition) else { return };
         let offset = event.position.offset;
         let mut deliveries = plan(&intake.view.state(event), event);
         deliveries.retain(|delivery| delivery.platform == platform);
         let knows = intake.backlog(number).is_some_and(|backlog| backlog.knows(offset));
         if !knows {
-            let on_route = |it: &_| intake.route(event, it).as_ref() == Some(route);
+            let is_about = Urgency::of(&event.fact.event) == *urgency;
+            let on_route = |it: &_| is_about && intake.route(event, it).as_ref() == Some(route);
             deliveries.retain(on_route);
         }
+        let was_finished = intake.tracker.was_finished(offset);
         let Some(backlog) = intake.backlog(number) else { return };
+        if was_finished && backlog.is_own && !knows {
+            deliveries.clear();
+        }
         let owed = backlog.begin(part, offset, &deliveries);
         self.parts.telemetry.deliverer_reread.add(owed.len());
         for (at, attempts) in owed {

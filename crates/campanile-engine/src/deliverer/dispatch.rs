@@ -1,9 +1,10 @@
 //! Dispatch: ready deliveries take room on their route, in the order of the log.
 
+use std::cmp::Reverse;
 use std::time::Duration;
 
 use campanile_core::port::{GroupReader, PushBody, RouteDown, Slot};
-use campanile_core::{Endpoint, Item, Route, Suppression, compose, still_due};
+use campanile_core::{Endpoint, Item, Priority, Route, Suppression, compose, still_due};
 use futures::future::{BoxFuture, FutureExt};
 
 use super::lanes::{Job, LaneKey, Step};
@@ -18,8 +19,8 @@ impl Deliverer {
     /// do not matter any more are settled on the way.
     pub(super) fn advance(&mut self, lane: LaneKey) {
         while let Some((job, Step::Idle)) = self.lanes.first(&lane) {
-            let route = match self.due(job) {
-                Ok((endpoint, _)) => endpoint.address.route(&job.app),
+            let (route, priority) = match self.due(job) {
+                Ok((endpoint, item)) => (endpoint.address.route(&job.app), urgency(job, item)),
                 Err(why) => {
                     self.suppress(&lane, why);
                     continue;
@@ -33,7 +34,7 @@ impl Deliverer {
                 self.hold_back(&lane, &route);
                 continue;
             }
-            state.ready.insert(arrival, lane);
+            state.ready.insert((Reverse(priority), arrival), lane);
             if let Some(lane) = self.lanes.get_mut(&lane) {
                 lane.step = Step::Ready;
             }
@@ -41,10 +42,10 @@ impl Deliverer {
         }
     }
 
-    /// A later delivery queued up behind the first job of a lane. If that waits for its next
-    /// attempt and does not matter any more, nobody waits for it; otherwise its wait is kept.
+    /// A later delivery queued up behind the first job of a lane. If that waits for its next attempt,
+    /// or for room, and does not matter any more, nobody waits for it; otherwise it keeps its place.
     pub(super) fn recheck(&mut self, lane: LaneKey) {
-        let Some((job, Step::Waiting(_))) = self.lanes.first(&lane) else { return };
+        let Some((job, Step::Waiting(_) | Step::Ready)) = self.lanes.first(&lane) else { return };
         if let Err(why) = self.due(job) {
             self.suppress(&lane, why);
         }
@@ -126,7 +127,7 @@ impl Deliverer {
 
     fn send_next(&mut self, route: &Route, slot: Box<dyn Slot>, reader: &dyn GroupReader) {
         let tick = self.parts.clock.tick();
-        while let Some((arrival, lane)) = self.routes.get(route).ready.pop_first() {
+        while let Some(((_, arrival), lane)) = self.routes.get(route).ready.pop_first() {
             let Some((job, Step::Ready)) = self.lanes.first(&lane) else { continue };
             if job.arrival != arrival {
                 // Of an earlier assignment; the job that has the lane now has its own turn.
@@ -178,4 +179,9 @@ impl Deliverer {
             return;
         }
     }
+}
+
+/// Before which others a job takes room.
+const fn urgency(job: &Job, item: &Item) -> Priority {
+    if job.delivery.kind.shows() { item.priority } else { Priority::High }
 }

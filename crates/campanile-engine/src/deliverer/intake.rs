@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use campanile_core::port::{PieceKey, Progress, ReadError, ReadLimit, Record, Views};
 use campanile_core::{
-    Delivery, Event, Offset, ParkedDelivery, Partition, Position, Recorded, Route, plan,
+    Delivery, Event, Offset, ParkedDelivery, Partition, Position, Recorded, Route, Urgency, plan,
 };
 
-use super::backlog::{Backlog, Owed};
+use super::backlog::{Backlog, Kind, Owed};
 use super::ended::Latest;
 use super::lanes::Job;
 use super::progress::Tracker;
@@ -40,7 +40,7 @@ pub(crate) struct Intake {
     /// Whether the log was told that deliveries of backlogs are under way.
     pub(crate) is_busy: bool,
     /// What routes owe that do not send, or catch up; mostly none.
-    pub(crate) backlogs: BTreeMap<Route, Backlog>,
+    pub(crate) backlogs: BTreeMap<Kind, Backlog>,
     /// The number of the backlog that was planned last.
     pub(crate) planned_last: u64,
     /// What is live comes before the next backlog.
@@ -101,7 +101,7 @@ impl Intake {
     pub(crate) fn progress(&self, planted: Planted) -> Progress {
         let holds = match planted.has(Bug::HoldLosesItsRange) {
             true => Vec::new(),
-            false => self.backlogs.iter().map(|(route, it)| it.hold(route)).collect(),
+            false => self.backlogs.iter().map(|(kind, it)| it.hold(kind)).collect(),
         };
         Progress { holds, ..self.tracker.progress() }
     }
@@ -118,12 +118,6 @@ impl Intake {
         let reach = self.view.reach(event.fact.user);
         let endpoint = reach.endpoints.get(&delivery.endpoint)?;
         Some(endpoint.address.route(&event.fact.app))
-    }
-
-    /// Whether a delivery is read again when its route works.
-    fn is_left(&self, event: &Recorded, delivery: &Delivery) -> bool {
-        let backlog = self.route(event, delivery).and_then(|route| self.backlogs.get(&route));
-        backlog.is_some_and(|backlog| backlog.tracker.owes(event.position.offset))
     }
 }
 
@@ -245,6 +239,8 @@ impl Deliverer {
         let Some(intake) = self.partitions.get_mut(&partition) else { return };
         let offset = event.position.offset;
         intake.view.fold(event);
+        let defers = self.defers(partition, event);
+        let Some(intake) = self.partitions.get_mut(&partition) else { return };
         intake.pass(offset);
         if let Event::EndpointRetired { endpoint, registration: Some(registration), .. } =
             &event.fact.event
@@ -261,11 +257,11 @@ impl Deliverer {
         }
         let mut deliveries = plan(&intake.view.state(event), event);
         deliveries.retain(|delivery| delivery.platform == self.parts.config.platform);
-        if !intake.backlogs.is_empty() {
-            let planned = deliveries.len();
-            deliveries.retain(|delivery| !intake.is_left(event, delivery));
-            self.parts.telemetry.deliverer_held.add(planned - deliveries.len());
+        if defers {
+            self.defer(partition, event, &deliveries);
         }
+        self.leave(partition, event, &mut deliveries);
+        let Some(intake) = self.partitions.get_mut(&partition) else { return };
         let early = self.parts.planted.has(Bug::CommitBeforeSettled);
         intake.tracker.read(offset, if early { 0 } else { deliveries.len() });
         self.parts.telemetry.deliverer_planned.add(deliveries.len());
@@ -284,6 +280,7 @@ impl Deliverer {
     ) {
         let Some(intake) = self.partitions.get(&partition) else { return };
         self.numbers += 1;
+        let urgency = Urgency::of(&event.fact.event);
         let is_post = matches!(event.fact.event, Event::NotificationPosted(_));
         let job = Job {
             arrival: self.numbers,
@@ -292,7 +289,7 @@ impl Deliverer {
             app: event.fact.app.clone(),
             user: event.fact.user,
             partition,
-            owed: Owed { backlog, record: event.position.offset },
+            owed: Owed { backlog, record: event.position.offset, urgency },
             also: Vec::new(),
             is_parked: false,
             posted: (backlog == 0 && is_post).then_some(event.time),

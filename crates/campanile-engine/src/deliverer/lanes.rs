@@ -196,7 +196,7 @@ impl Lanes {
 
 #[cfg(test)]
 mod tests {
-    use campanile_core::{DeliveryKind, Offset, Platform};
+    use campanile_core::{DeliveryKind, Offset, Platform, Urgency};
 
     use super::*;
 
@@ -226,7 +226,7 @@ mod tests {
     }
 
     fn owed(record: u64) -> Owed {
-        Owed { backlog: 0, record: Offset(record) }
+        Owed { backlog: 0, record: Offset(record), urgency: Urgency::Urgent }
     }
 
     fn lanes(jobs: &[(u64, u64)]) -> Lanes {

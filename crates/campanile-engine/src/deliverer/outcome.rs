@@ -73,7 +73,7 @@ impl Deliverer {
                 self.hold(route, until, why, outcome.reason(), is_probe);
                 self.hold_back(&lane, route);
                 if is_probe {
-                    self.try_another(job.partition, route, job.owed.record);
+                    self.try_another(job.partition, route, job.owed);
                 }
             }
         }
@@ -145,7 +145,12 @@ impl Deliverer {
         let policy = &self.parts.config.policy;
         let state = self.routes.get(route);
         let is_tried = state.held.as_ref().is_some_and(|held| held.probe.is_some());
-        if state.rest_until.is_some() || (state.held.is_some() && !is_tried) {
+        if state.held.is_some() && !is_tried {
+            // Whoever asked for room is gone: nobody else asks for it on a held route.
+            state.ready.clear();
+            return;
+        }
+        if state.rest_until.is_some() {
             return;
         }
         state.failures = state.failures.saturating_add(1);

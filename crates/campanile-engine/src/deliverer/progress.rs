@@ -127,6 +127,11 @@ impl Tracker {
         self.open.len() >= Progress::MOST_RANGES
     }
 
+    /// Whether half of that is: no more should be read of what others may overtake.
+    pub(crate) fn is_half_full(&self) -> bool {
+        self.open.len() >= Progress::MOST_RANGES / 2
+    }
+
     /// Whether no event read is open.
     pub(crate) fn is_settled(&self) -> bool {
         self.open.is_empty()

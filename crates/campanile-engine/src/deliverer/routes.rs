@@ -1,17 +1,24 @@
 //! Routes: who waits for room on which, and how they fare.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use campanile_core::port::Hold;
-use campanile_core::{HoldReason, Partition, RetryBudget, Route, RouteHealth, Tick, Timestamp};
+use campanile_core::{
+    HoldReason, Partition, Priority, RetryBudget, Route, RouteHealth, Tick, Timestamp, Urgency,
+};
 
 use super::lanes::{LaneKey, Lanes};
+
+/// One of the backlogs of a route.
+pub(crate) type Place = (Partition, Urgency);
 
 /// What a worker knows of one route.
 #[derive(Debug, Default)]
 pub(crate) struct RouteState {
-    /// Lanes whose first job waits for room, by the arrival of that job: in the order of the log.
-    pub(crate) ready: BTreeMap<u64, LaneKey>,
+    /// Lanes whose first job waits for room: the most urgent first, and then by the arrival of that
+    /// job, in the order of the log.
+    pub(crate) ready: BTreeMap<(Reverse<Priority>, u64), LaneKey>,
     /// Room asked for and not answered yet.
     pub(crate) asking: usize,
     /// How its pushes fared lately.
@@ -25,9 +32,9 @@ pub(crate) struct RouteState {
     /// It does not send; what is for it waits.
     pub(crate) held: Option<Held>,
     /// Whose backlog is read to find a delivery that tries it.
-    pub(crate) trying: Option<Partition>,
-    /// Of which partition a delivery tried it last.
-    pub(crate) tried_in: Option<Partition>,
+    pub(crate) trying: Option<Place>,
+    /// Where the delivery was owed that tried it last.
+    pub(crate) tried_in: Option<Place>,
 }
 
 /// A route that does not send at present.
@@ -137,13 +144,14 @@ impl Routes {
 
     /// A former worker held a route. If this one knows nothing better, one delivery tries it now.
     pub(crate) fn restore(&mut self, hold: &Hold, now: Tick) {
+        let Some(why) = hold.why else { return };
         self.states.entry(hold.route.clone()).or_insert_with(|| RouteState {
             held: Some(Held {
                 since: hold.since,
                 until: hold.since,
                 tick: now,
-                why: hold.why,
-                reason: hold.why.to_string(),
+                why,
+                reason: why.to_string(),
                 probe: None,
             }),
             ..RouteState::default()
@@ -156,26 +164,26 @@ impl Routes {
         held.map(|held| held.tick).filter(|tick| *tick > looked_at).min()
     }
 
-    /// Whether the backlog of `partition` may be read: `Some(true)` if the route works,
-    /// `Some(false)` if a delivery is to be found that tries it.
-    pub(crate) fn may_read(&self, route: &Route, partition: Partition, now: Tick) -> Option<bool> {
+    /// Whether the backlog at `place` may be read: `Some(true)` if the route works, `Some(false)` if
+    /// a delivery is to be found that tries it.
+    pub(crate) fn may_read(&self, route: &Route, place: Place, now: Tick) -> Option<bool> {
         let Some(state) = self.states.get(route) else { return Some(true) };
         let Some(held) = &state.held else { return Some(true) };
         let is_free = held.probe.is_none() && held.tick <= now;
-        let is_tried = state.trying.is_some_and(|trying| trying != partition);
+        let is_tried = state.trying.is_some_and(|trying| trying != place);
         (is_free && !is_tried).then_some(false)
     }
 
-    /// Whether the others come before `partition` to try a route.
-    pub(crate) fn had_its_turn(&self, route: &Route, partition: Partition) -> bool {
+    /// Whether the others come before `place` to try a route.
+    pub(crate) fn had_its_turn(&self, route: &Route, place: Place) -> bool {
         let last = self.states.get(route).and_then(|state| state.tried_in);
-        last.is_some_and(|last| partition <= last)
+        last.is_some_and(|last| place <= last)
     }
 
     /// A partition is gone, and with it whatever was to try a route.
     pub(crate) fn drop_partition(&mut self, partition: Partition) {
-        for state in self.states.values_mut().filter(|it| it.trying == Some(partition)) {
-            state.trying = None;
+        for state in self.states.values_mut() {
+            state.trying = state.trying.filter(|(trying, _)| *trying != partition);
         }
     }
 

@@ -16,7 +16,7 @@ use campanile_core::port::{
     CommitError, Flow, GroupEvent, GroupName, Hold, Progress, ReadError, StartAt,
 };
 use campanile_core::{
-    AppId, Environment, HoldReason, Offset, Partition, Platform, Route, Timestamp,
+    AppId, Environment, HoldReason, Offset, Partition, Platform, Route, Timestamp, Urgency,
 };
 use futures::FutureExt;
 
@@ -178,12 +178,14 @@ pub async fn a_later_member_goes_on_where_progress_was_committed(factory: &impl 
     let finished = at[2].0..at[2].0 + 1;
     let hold = Hold {
         route: route(Platform::Apns),
-        why: HoldReason::Credential,
+        urgency: Urgency::Urgent,
+        why: Some(HoldReason::Credential),
         since: Timestamp::from_millis(1),
         next: at[0],
         finished: std::iter::once(at[2].0..at[3].0).collect(),
     };
-    let holds = vec![hold.clone(), Hold { route: route(Platform::Fcm), finished: vec![], ..hold }];
+    let bulk = Hold { urgency: Urgency::Bulk, why: None, finished: vec![], ..hold.clone() };
+    let holds = vec![hold, bulk.clone(), Hold { route: route(Platform::Fcm), ..bulk }];
     let progress = Progress { finished: vec![finished], holds, ..Progress::from(P0, at[1]) };
     let mut member = Member::alone(&bench, &group).await;
     member.until("the records", |it| it.count() == 4).await;

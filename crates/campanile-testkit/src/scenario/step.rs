@@ -47,6 +47,7 @@ struct Post {
     campaign: Option<&'static str>,
     says: &'static str,
     platforms: PlatformMask,
+    priority: Priority,
     life: Duration,
     deliver_within: Duration,
     falls_back: Option<Duration>,
@@ -65,6 +66,7 @@ pub fn posted(item: &'static str) -> Step {
         campaign: None,
         says: item,
         platforms: PlatformMask::ALL,
+        priority: Priority::High,
         life: Limits::DEFAULT_LIFE,
         deliver_within: Limits::DEFAULT_DELIVER_WITHIN,
         falls_back: None,
@@ -292,6 +294,12 @@ impl Step {
         self.post(|post| post.platforms = PlatformMask::of(platforms))
     }
 
+    /// It is posted with this priority.
+    #[must_use]
+    pub fn of_priority(self, priority: Priority) -> Self {
+        self.post(|post| post.priority = priority)
+    }
+
     /// It vanishes so long after the post.
     #[must_use]
     pub fn living(self, life: Duration) -> Self {
@@ -378,7 +386,7 @@ impl Post {
             campaign: self.campaign.map(Into::into),
             content: Arc::new(Content { visual: Some(visual), raw }),
             platforms: self.platforms,
-            priority: Priority::High,
+            priority: self.priority,
             expires_at: now.after(self.life),
             deliver_by: now.after(self.deliver_within),
             fallback: self.falls_back.map(|after| Fallback {

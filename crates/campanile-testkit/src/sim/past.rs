@@ -7,7 +7,7 @@ use std::sync::Arc;
 use campanile_core::port::{EventLog, PieceKey, ReadLimit, Record, Stream};
 use campanile_core::{
     AgendaEntry, Delivery, DeliveryId, Due, Event, Item, NotificationId, Offset, Partition,
-    Position, PostVerdict, Reach, Receipt, Recorded, UserRef, plan,
+    Position, PostVerdict, Priority, Reach, Receipt, Recorded, Urgency, UserRef, plan,
 };
 use campanile_proto::codec;
 
@@ -146,6 +146,22 @@ impl Past {
     /// What a user's reach went through.
     pub(crate) fn reaches(&self, user: UserRef) -> &[State<Reach>] {
         self.reaches.get(&user).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether the deliveries of an event may be overtaken.
+    pub(crate) fn urgency(&self, partition: Partition, at: Offset) -> Urgency {
+        let event = self.events.get(&(partition, at));
+        event.map_or(Urgency::Urgent, |recorded| Urgency::of(&recorded.fact.event))
+    }
+
+    /// Before which others a delivery takes room: by the priority of the post it shows, which may not
+    /// be its cause; what tells how an item stands is as urgent as can be.
+    pub(crate) fn priority(&self, planned: &Planned) -> Priority {
+        let post = self.events.get(&(planned.partition, planned.delivery.tells_of));
+        match post.map(|recorded| &recorded.fact.event) {
+            Some(Event::NotificationPosted(posted)) => posted.priority,
+            _ => Priority::High,
+        }
     }
 
     /// The items there are.

@@ -41,7 +41,7 @@ impl Setup {
             trouble: random.between(50, 400),
             two_deliverers: random.chance(500),
             room: random.pick(&[1, 2, 64]).copied().unwrap_or(64),
-            in_memory: if random.chance(250) { 4 } else { 1024 },
+            in_memory: if random.chance(500) { 4 } else { 1024 },
             policy: RetryPolicy { attempts, hold: Duration::from_secs(20), ..Default::default() },
         }
     }

@@ -45,6 +45,11 @@ impl Ground {
     }
 
     pub(crate) async fn with_partitions(partitions: u16) -> Self {
+        Self::with_room(partitions, 64).await
+    }
+
+    /// On a platform that takes `room` pushes at once.
+    pub(crate) async fn with_room(partitions: u16, room: usize) -> Self {
         let identity = LogIdentity { id: [9; 16], generation: Generation(1), partitions };
         let clock = Arc::new(TokioClock::new(START));
         let events = MemoryLog::new(identity, clock.clone());
@@ -67,7 +72,7 @@ impl Ground {
         let task = tasks::spawn(Projector::new(parts).run(shutdown));
         Self {
             receipts: MemoryLog::new(identity, clock.clone()),
-            pusher: ScriptedPusher::new(clock.clone(), 64, Duration::from_secs(1)),
+            pusher: ScriptedPusher::new(clock.clone(), room, Duration::from_secs(10)),
             clock,
             events,
             projection,

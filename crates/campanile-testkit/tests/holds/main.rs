@@ -10,5 +10,6 @@
 
 mod ground;
 mod handover;
+mod priority;
 mod storm;
 mod trouble;

@@ -72,7 +72,11 @@ impl Clients {
             campaign: self.random.chance(300).then(|| self.campaign().into()),
             content: Arc::new(Content { visual: Some(visual), raw: None }),
             platforms: PlatformMask::of(platforms),
-            priority: Priority::High,
+            priority: match number % 4 {
+                0 => Priority::Low,
+                1 => Priority::Normal,
+                _ => Priority::High,
+            },
             end: self.random.pick(&lives).copied().unwrap_or(Lifetime::Default),
             deliver_within: self.random.chance(150).then_some(Duration::from_secs(15)),
             fallback: self.random.chance(400).then(|| self.fallback()),

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use campanile_core::{
-    DeliveryId, DeliveryKind, Endpoint, Event, Item, Offset, PushStyle, Route, Timestamp, UserRef,
+    DeliveryId, DeliveryKind, Endpoint, Event, Item, Offset, Priority, PushStyle, Route, Timestamp,
+    UserRef,
 };
 
 use crate::sim::past::{Past, Planned};
@@ -19,7 +20,8 @@ fn by_delivery(attempts: &[Attempt]) -> BTreeMap<DeliveryId, Vec<&Attempt>> {
     found
 }
 
-/// G3: the deliveries of a user's events are first attempted in log order, route by route.
+/// G3: the deliveries of a user's events are first attempted in log order, route by route, as far as
+/// they are equally urgent.
 ///
 /// Three things put a delivery behind later ones, and all are promised: deliveries of one item to
 /// one endpoint wait for each other; what is put off (parked) gives way; and a route that was in
@@ -30,7 +32,7 @@ fn by_delivery(attempts: &[Attempt]) -> BTreeMap<DeliveryId, Vec<&Attempt>> {
 /// worker rightly sends it.
 pub(super) fn in_order(ground: &Ground, past: &Past, attempts: &[Attempt]) {
     let troubled = ground.provider.troubled();
-    let mut last: BTreeMap<(UserRef, Route), &Attempt> = BTreeMap::new();
+    let mut last: BTreeMap<(UserRef, Route, Priority), &Attempt> = BTreeMap::new();
     let mut met: BTreeSet<DeliveryId> = BTreeSet::new();
     for attempt in attempts {
         if !met.insert(attempt.delivery) {
@@ -40,7 +42,7 @@ pub(super) fn in_order(ground: &Ground, past: &Past, attempts: &[Attempt]) {
         if troubled.get(&attempt.route).is_some_and(|since| *since <= attempt.started) {
             continue;
         }
-        let key = (planned.user, attempt.route.clone());
+        let key = (planned.user, attempt.route.clone(), past.priority(planned));
         let late = last.get(&key).filter(|before| before.cause > attempt.cause);
         match late {
             Some(before) => {
@@ -116,8 +118,12 @@ pub(super) fn repeated_for_a_reason(ground: &Ground, past: &Past, attempts: &[At
             let due = past.came_due.get(&delivery).into_iter().flatten();
             let mut records = due.copied().chain([attempt.cause]);
             let progress = attempt.progress.as_ref();
-            let is_over =
-                progress.is_some_and(|it| records.all(|at| it.is_finished_for(&attempt.route, at)));
+            let is_over = progress.is_some_and(|it| {
+                records.all(|at| {
+                    let urgency = past.urgency(attempt.partition, at);
+                    it.is_finished_for(&attempt.route, urgency, at)
+                })
+            });
             if is_over {
                 let what = format!("{delivery} was sent although it is stored as finished");
                 ground.stage.broken("G4", what);

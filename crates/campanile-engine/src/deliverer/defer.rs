@@ -1,0 +1,85 @@
+//! Deferral: what is urgent waits for nothing that is not.
+//!
+//! A worker can have so much under way of each partition, and reads no more before some of it ends.
+//! So that what is urgent does not wait behind thousands of posts of low priority, half of that is
+//! for what is urgent alone: while the other half is taken, posts below high priority are left to a
+//! backlog of their route, which is read again as room appears, and reading goes on.
+
+use campanile_core::port::Progress;
+use campanile_core::{Delivery, Partition, Recorded, Urgency};
+
+use super::Deliverer;
+use super::backlog::Backlog;
+
+impl Deliverer {
+    /// Whether there is room for deliveries that are not urgent.
+    pub(super) fn has_room(&self) -> bool {
+        self.lanes.jobs() + self.outbox.len() < self.parts.config.in_memory.div_ceil(2)
+    }
+
+    /// Whether the deliveries of an event are left for later. Then nothing of the bulk is taken as it
+    /// comes until what is left is read.
+    pub(super) fn defers(&mut self, partition: Partition, event: &Recorded) -> bool {
+        if Urgency::of(&event.fact.event) == Urgency::Urgent {
+            return false;
+        }
+        let has_room = self.has_room();
+        let Some(intake) = self.partitions.get_mut(&partition) else { return false };
+        let defers = !has_room || intake.tracker.is_half_full();
+        if defers {
+            for ((_, urgency), backlog) in &mut intake.backlogs {
+                backlog.follows &= *urgency == Urgency::Urgent;
+            }
+        }
+        defers
+    }
+
+    /// Begins a backlog with an event on each route that `deliveries` are for and that has none.
+    pub(super) fn defer(
+        &mut self,
+        partition: Partition,
+        event: &Recorded,
+        deliveries: &[Delivery],
+    ) {
+        let (now, _) = self.now();
+        let Some(intake) = self.partitions.get_mut(&partition) else { return };
+        for delivery in deliveries {
+            let Some(route) = intake.route(event, delivery) else { continue };
+            let why = self.routes.get(&route).held.as_ref().map(|held| held.why);
+            let kind = (route, Urgency::Bulk);
+            if intake.backlogs.contains_key(&kind) || intake.backlogs.len() >= Progress::MOST_HOLDS
+            {
+                continue;
+            }
+            self.numbers += 1;
+            let begin = event.position.offset;
+            intake.backlogs.insert(kind, Backlog::new(self.numbers, partition, begin, why, now));
+            self.holding.insert(partition);
+        }
+    }
+
+    /// Leaves out which of the `deliveries` of an event a backlog holds: they are read again.
+    pub(super) fn leave(
+        &self,
+        partition: Partition,
+        event: &Recorded,
+        deliveries: &mut Vec<Delivery>,
+    ) {
+        let Some(intake) = self.partitions.get(&partition) else { return };
+        if intake.backlogs.is_empty() {
+            return;
+        }
+        let (offset, urgency) = (event.position.offset, Urgency::of(&event.fact.event));
+        let telemetry = &self.parts.telemetry;
+        deliveries.retain(|delivery| {
+            let kind = intake.route(event, delivery).map(|route| (route, urgency));
+            let backlog = kind.and_then(|kind| intake.backlogs.get(&kind));
+            let Some(backlog) = backlog.filter(|it| it.tracker.owes(offset)) else { return true };
+            match backlog.why {
+                Some(_) => telemetry.deliverer_held.add(1),
+                None => telemetry.deliverer_deferred.add(1),
+            }
+            false
+        });
+    }
+}

@@ -1,0 +1,127 @@
+//! What is urgent does not wait for what is not.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use campanile_core::{End, NotificationId, Outcome, Priority};
+use campanile_engine::tasks::sleep;
+use campanile_testkit::memory::{Reply, Sent};
+use campanile_testkit::scenario::{dismissed, posted, registered};
+use campanile_testkit::vocabulary::{item, phone, tablet, user};
+
+use crate::ground::Ground;
+
+const NAMES: [&str; 10] = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"];
+/// Pushes at once on the route.
+const ROOM: usize = 8;
+
+/// A worker of two partitions, on a platform that takes [`ROOM`] pushes at once, for a second each.
+async fn slow() -> Ground {
+    let ground = Ground::with_room(2, ROOM).await;
+    let accepted = Outcome::Accepted { provider_id: "1".into() };
+    ground.pusher.answer_with(move |_| Reply::After(Duration::from_secs(1), accepted.clone()));
+    ground
+}
+
+/// Ten posts below high priority for each of `users`.
+async fn bulk(ground: &Ground, users: u16) {
+    for whose in 0..users {
+        ground.happens(whose, registered(phone(1))).await;
+    }
+    for (name, whose) in NAMES.iter().flat_map(|name| (0..users).map(move |whose| (name, whose))) {
+        let priority = if whose % 4 < 2 { Priority::Low } else { Priority::Normal };
+        ground.happens(whose, posted(name).of_priority(priority)).await;
+    }
+}
+
+fn items(sent: &[Sent]) -> Vec<NotificationId> {
+    sent.iter().map(|sent| sent.push.item).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn urgent_posts_and_changes_go_out_before_a_bulk_run_that_was_posted_before() {
+    let ground = slow().await;
+    for whose in 5000..5004 {
+        ground.happens(whose, registered(phone(1))).await;
+        ground.happens(whose, registered(tablet(1))).await;
+        ground.happens(whose, posted("a")).await;
+    }
+    let _deliverer = ground.deliverer();
+    sleep(Duration::from_secs(10)).await;
+    bulk(&ground, 2000).await;
+    sleep(Duration::from_secs(60)).await;
+    let before = ground.pusher.sent().len();
+    assert!((200..1000).contains(&before), "the run has just begun: {before}");
+    for whose in 5000..5004 {
+        ground.happens(whose, dismissed("a").on(phone(1))).await;
+        ground.happens(whose, posted("b")).await;
+    }
+    sleep(Duration::from_secs(10)).await;
+    let sent = items(&ground.pusher.sent()[before..]);
+    assert!(sent.len() < 100, "the platform is slow: {}", sent.len());
+    let at = |id| sent.iter().position(|sent| *sent == id).expect("it was sent");
+    for whose in 5000..5004 {
+        let (change, post) = (at(item(user(whose), "a")), at(item(user(whose), "b")));
+        assert!(change.max(post) < 20, "behind {change} and {post} of the run");
+    }
+    assert_eq!(ground.progress().await.holds.len(), 1, "the run waits in the log");
+}
+
+/// Every item of a bulk run for `users` is accepted, `at_most` that many of them twice.
+async fn ends_in_order(ground: &Ground, users: u16, at_most: usize) {
+    let all = usize::from(users) * NAMES.len();
+    sleep(Duration::from_secs(1 + all as u64 / ROOM as u64 * 2)).await;
+    let sent = ground.pusher.sent();
+    let mut known = BTreeSet::new();
+    let first: Vec<_> = sent.iter().filter(|sent| known.insert(sent.push.delivery)).collect();
+    assert_eq!(first.len(), all, "all were sent");
+    let again = sent.len() - first.len();
+    assert!(again <= at_most, "{again} were sent again");
+    let mut last: BTreeMap<_, u64> = BTreeMap::new();
+    for sent in first {
+        let before = last.insert(sent.push.item.prefix(), sent.push.sequence);
+        assert!(before < Some(sent.push.sequence), "in the order of the log");
+    }
+    let ends = ground.ends().await;
+    assert!(ends.iter().all(|end| matches!(end, End::Accepted { .. })));
+    let progress = ground.progress().await;
+    assert_eq!((progress.holds, progress.finished), (vec![], vec![]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bulk_run_is_sent_once_and_in_order() {
+    let ground = slow().await;
+    let _deliverer = ground.deliverer();
+    bulk(&ground, 200).await;
+    ends_in_order(&ground, 200, 0).await;
+    assert!(ground.telemetry.deliverer_deferred.get() > 1000);
+    assert_eq!(ground.telemetry.deliverer_held.get(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crash_in_a_bulk_run_repeats_what_was_under_way() {
+    let ground = slow().await;
+    let first = ground.deliverer();
+    bulk(&ground, 200).await;
+    sleep(Duration::from_secs(30)).await;
+    assert!(ground.telemetry.deliverer_deferred.get() > 1000);
+    drop(first);
+    let _second = ground.deliverer();
+    ends_in_order(&ground, 200, 2 * ROOM).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_little_room_the_more_urgent_goes_first() {
+    let ground = Ground::with_room(1, 1).await;
+    let accepted = Outcome::Accepted { provider_id: "1".into() };
+    ground.pusher.answer_with(move |_| Reply::After(Duration::from_secs(1), accepted.clone()));
+    ground.happens(1, registered(phone(1))).await;
+    let order = [Priority::Low, Priority::Low, Priority::Normal, Priority::High];
+    for (name, priority) in NAMES.iter().zip(order) {
+        ground.happens(1, posted(name).of_priority(priority)).await;
+    }
+    let _deliverer = ground.deliverer();
+    sleep(Duration::from_secs(10)).await;
+    let expected = ["d", "c", "a", "b"].map(|name| item(user(1), name));
+    assert_eq!(items(&ground.pusher.sent()), expected);
+}
