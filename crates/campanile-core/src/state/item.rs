@@ -154,13 +154,13 @@ impl Item {
         if change.origin == Some(endpoint) { change.elsewhere } else { Some(change.at) }
     }
 
-    /// Whether it matters that `endpoint` fetches it at `now`: its fallback, shown or still to come,
-    /// depends on it, and nothing is recorded yet.
+    /// Whether it matters that `endpoint` fetches it at `now`: its fallback, shown, still to come or
+    /// asked for again, depends on it, and nothing is recorded yet.
     #[must_use]
     pub fn awaits_fetch(&self, endpoint: EndpointId, now: Timestamp) -> bool {
         self.fallback.is_some()
-            && now < self.deliver_by.min(self.expires_at)
-            && !self.is_handled()
+            && now < self.expires_at
+            && self.fetched_by.len() < Limits::ENDPOINTS_PER_USER
             && !self.fetched_by.contains(&endpoint)
     }
 

@@ -95,6 +95,10 @@ fn a_fetch_is_no_change_of_the_item_and_counts_for_its_revision() {
         assert!(item.awaits_fetch(laptop(1).endpoint(user(1)), START));
         assert!(!item.awaits_fetch(laptop(1).endpoint(user(1)), Timestamp::from_millis(u64::MAX)));
     });
+    // Also later than it is delivered by, and where it is handled: it may be asked for again.
+    given([signalled(phone(1)), post()]).when(dismissed("a")).then_item("a", |item| {
+        assert!(item.awaits_fetch(laptop(1).endpoint(user(1)), item.deliver_by));
+    });
     for other in [0, 2] {
         given([signalled(phone(1)), post(), fetched(phone(1), other)])
             .when(came_due(1))

@@ -70,7 +70,8 @@ impl Watch {
             self.wake.seen();
             let since = Some(self.next);
             let (items, next, _) = self.gateway.changes(&self.whom, since, BATCH).await?;
-            self.gateway.fetched(&self.context, &self.whom, &items).await?;
+            // That something is written to a stream does not say that anybody reads it: an app that
+            // is suspended keeps its stream for a while. So a watch is no fetch.
             self.next = next;
             if !items.is_empty() || std::mem::take(&mut self.is_first) {
                 let gateway = &self.gateway;
