@@ -12,8 +12,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use campanile_core::{
-    DeadReason, EndpointId, NotificationId, Partition, PlatformMask, Position, Receipt, Settled,
-    Timestamp,
+    DeadReason, EndpointId, NotificationId, Offset, Partition, PlatformMask, Position, Receipt,
+    Settled, Timestamp,
 };
 
 use self::find::Scope;
@@ -22,8 +22,10 @@ use crate::edge::Target;
 use crate::seal::{DeadPlaces, Places};
 use crate::{Error, RequestContext};
 
-/// Receipts that one page reads at most, whatever it finds.
+/// About how many receipts one page reads at most, whatever it finds.
 const MOST_READ: usize = 4096;
+/// The place of a partition in which nothing more is to be found.
+const DONE: Offset = Offset(u64::MAX);
 
 /// Which dead letters. All that is named must fit.
 #[derive(Clone, Debug)]
@@ -92,8 +94,8 @@ impl Gateway {
     /// and have more behind it, because one page reads a bounded part of the log.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if the cursor is none, or another filter's; [`Error::OutOfRange`] if the
-    /// log has lost what comes after it, or `from` is in the future.
+    /// [`Error::Invalid`] if the cursor is none, or another filter's; [`Error::OutOfRange`] if it is of
+    /// an older log, or `from` is in the future.
     pub async fn dead_letters(
         &self,
         context: &RequestContext,
@@ -108,12 +110,12 @@ impl Gateway {
         for nth in 0..partitions {
             let partition = Partition(first.wrapping_add(nth) % partitions.max(1));
             let Some(place) = places.next.get_mut(usize::from(partition.0)) else { continue };
-            if !scope.covers(partition) {
+            if !scope.covers(partition) || *place == DONE {
                 continue;
             }
             let room = limit.saturating_sub(letters.len());
             let found = self.find(&scope, partition, *place, room, left).await?;
-            *place = found.next;
+            *place = if found.is_all { DONE } else { found.next };
             left = left.saturating_sub(found.read);
             letters.extend(self.judged(partition, found.letters).await?);
             if !found.is_all {
@@ -159,20 +161,10 @@ impl Gateway {
             return Err(Error::invalid("cursor", "is of another filter"));
         }
         if opened.places.generation != identity.generation {
-            return Err(too_old());
+            let reason = "is of an older log; start again without one".to_owned();
+            return Err(Error::OutOfRange { field: "cursor", reason });
         }
         scope.until = opened.until;
-        for (partition, next) in identity.partitions().zip(&opened.places.next) {
-            let kept = self.edge.receipts.bounds(partition).await?;
-            if scope.covers(partition) && *next < kept.start {
-                return Err(too_old());
-            }
-        }
         Ok((scope, opened.places))
     }
-}
-
-fn too_old() -> Error {
-    let reason = "is from before what is kept; start again without one".to_owned();
-    Error::OutOfRange { field: "cursor", reason }
 }

@@ -19,6 +19,7 @@ const BRANCHES: &[&str] = &[
     "fetched before its fallback",
     "asked for no pushes",
     "gateway_redriven",
+    "dead letters found at rest",
     "redelivery accepted",
     "redelivery suppressed",
     "redelivery asked for twice",

@@ -5,6 +5,7 @@
 //! checked while the run goes on. The rest is checked here, once everything has come to rest.
 
 mod attempts;
+mod dead_letters;
 mod outcomes;
 mod publishing;
 mod screens;
@@ -36,6 +37,7 @@ pub(crate) async fn check(ground: &Ground, clients: &Clients, skipped: &[Skipped
     outcomes::settled(ground, &past, skipped);
     outcomes::told_once(ground, &past);
     outcomes::failures_are_asked_for_once(ground, &past);
+    dead_letters::are_found(ground, clients, &past).await;
     outcomes::found_in_timelines(ground, clients, &past).await;
     screens::agree(ground, clients, &past, skipped);
     screens::living_devices_stay(ground, clients, &past);

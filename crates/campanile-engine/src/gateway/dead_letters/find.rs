@@ -1,23 +1,26 @@
 //! Reading receipts again, a bounded part at a time.
 
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 
-use campanile_core::port::{HistoryQuery, ReadError, ReadLimit, Record, Stream};
+use campanile_core::port::{HistoryQuery, ReadLimit, Record, Stream};
 use campanile_core::{
     AppId, DeadReason, EndpointId, Fingerprint, NotificationId, Offset, Partition, PlatformMask,
     Position, Receipt, Settled, Timestamp, UserRef,
 };
 use campanile_proto::codec;
 
-use super::{DeadLetterFilter, too_old};
+use super::DeadLetterFilter;
 use crate::gateway::Gateway;
 use crate::seal::Places;
 use crate::{Error, RequestContext};
 
 /// Bytes of receipts that one read takes at most.
 const MOST_BYTES: usize = 1 << 20;
-/// Receipts of one user that are read at once.
-const AT_ONCE: usize = 512;
+/// Receipts that are read at once, at most; fewer if there is room for few letters.
+const AT_ONCE: usize = 256;
+/// Receipts that are read at once for each letter there is room for.
+const FOR_ONE: usize = 16;
 
 /// What is looked for.
 #[derive(Debug)]
@@ -52,7 +55,7 @@ pub(super) struct Found {
     pub(super) letters: Vec<Letter>,
     /// Where to read on.
     pub(super) next: Offset,
-    /// How many receipts were read.
+    /// How many receipts were read, whether or not they were looked at.
     pub(super) read: usize,
     /// Whether there is nothing more.
     pub(super) is_all: bool,
@@ -146,7 +149,7 @@ impl Gateway {
                 continue;
             }
             let first = ReadLimit { records: 1, bytes: 1 };
-            let first = log.read(partition, kept.start, first).await.map_err(lost)?;
+            let first = log.read(partition, kept.start, first).await?;
             let first = first.records.first().map(|record| record.time);
             if from.zip(first).is_none_or(|(from, first)| from <= first) {
                 return Ok(false);
@@ -155,28 +158,46 @@ impl Gateway {
         Ok(true)
     }
 
-    /// Reads on in one partition: until there are about `room` letters, at most `left` receipts.
+    /// Reads on in one partition: until there are about `room` letters, about `most` receipts.
     pub(super) async fn find(
         &self,
         scope: &Scope,
         partition: Partition,
         from: Offset,
         room: usize,
-        left: usize,
+        most: usize,
     ) -> Result<Found, Error> {
         let mut found = Found { letters: Vec::new(), next: from, read: 0, is_all: false };
-        if room == 0 || left == 0 {
-            return Ok(found);
+        while !found.is_all && found.letters.len() < room && found.read < most {
+            let part = AT_ONCE.min((room - found.letters.len()).saturating_mul(FOR_ONE));
+            let (records, next, is_end) = match scope.user {
+                Some(user) => self.of_user(scope, partition, user, found.next, part).await?,
+                None => self.of_anybody(partition, found.next, part).await?,
+            };
+            found.read += records.len().max(1);
+            if self.take(scope, partition, room, records, &mut found).is_break() {
+                break;
+            }
+            found.next = found.next.max(next);
+            found.is_all |= is_end;
         }
-        let (records, next, is_all) = match scope.user {
-            Some(user) => self.of_user(scope, partition, user, from, left.min(AT_ONCE)).await?,
-            None => self.of_anybody(partition, from, left).await?,
-        };
+        Ok(found)
+    }
+
+    /// Takes what is meant of some records, until there is enough of it or it is over.
+    fn take(
+        &self,
+        scope: &Scope,
+        partition: Partition,
+        room: usize,
+        records: Vec<Record>,
+        found: &mut Found,
+    ) -> ControlFlow<()> {
         let generation = self.edge.receipts.identity().generation;
         for Record { offset, time, body, .. } in records {
             if time >= scope.until {
                 found.is_all = true;
-                return Ok(found);
+                return ControlFlow::Break(());
             }
             let position = Position { generation, partition, offset };
             // What cannot be read is counted where it is folded.
@@ -185,14 +206,12 @@ impl Gateway {
             let here = here.unwrap_or_default();
             let is_too_much = found.letters.len() + here.len() > room;
             if is_too_much && !found.letters.is_empty() {
-                return Ok(found);
+                return ControlFlow::Break(());
             }
-            found.read += 1;
             found.letters.extend(here);
             found.next = offset.next();
         }
-        (found.next, found.is_all) = (found.next.max(next), is_all);
-        Ok(found)
+        ControlFlow::Continue(())
     }
 
     /// Receipts of whoever is in a partition, where to read on, and whether these are all.
@@ -203,10 +222,11 @@ impl Gateway {
         most: usize,
     ) -> Result<(Vec<Record>, Offset, bool), Error> {
         let log = &self.edge.receipts;
-        let end = log.bounds(partition).await?.end;
+        let kept = log.bounds(partition).await?;
         let limit = ReadLimit { records: most, bytes: MOST_BYTES };
-        let batch = log.read(partition, from, limit).await.map_err(lost)?;
-        let is_all = batch.records.is_empty() || batch.next >= end;
+        // What the log has dropped since is missing, and the answer says so.
+        let batch = log.read(partition, from.max(kept.start), limit).await?;
+        let is_all = batch.records.is_empty() || batch.next >= kept.end;
         Ok((batch.records, batch.next, is_all))
     }
 
@@ -226,14 +246,6 @@ impl Gateway {
         let records = self.edge.receipts.fetch(partition, &at).await?;
         let next = at.last().map_or(from, |last| last.next());
         Ok((records.into_iter().flatten().collect(), next, at.len() < most))
-    }
-}
-
-/// The log lost what was to be read since it was looked at.
-fn lost(error: ReadError) -> Error {
-    match error {
-        ReadError::OutOfRange { .. } => too_old(),
-        error => error.into(),
     }
 }
 

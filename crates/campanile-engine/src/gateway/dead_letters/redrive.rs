@@ -2,7 +2,7 @@
 //!
 //! Nothing keeps two callers from asking for the same failure at once; the fold counts the first.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use campanile_core::{Event, Offset, Partition, Position, Suppression};
@@ -64,13 +64,15 @@ impl Gateway {
         }
         let page = self.dead_letters(context, filter, cursor, limit).await?;
         let (mut asked, mut skipped) = (Vec::new(), BTreeMap::new());
+        // A crash can leave two receipts of one delivery.
+        let mut failures = BTreeSet::new();
         for DeadLetter { receipt, redrivable, .. } in &page.letters {
             let why = match *redrivable {
-                Redrivable::Yes(again) => {
+                Redrivable::Yes(again) if failures.insert(again.request()) => {
                     asked.push((receipt.user, Event::RedeliveryRequested(again)));
                     continue;
                 }
-                Redrivable::Redriven => Skipped::Redriven,
+                Redrivable::Yes(_) | Redrivable::Redriven => Skipped::Redriven,
                 Redrivable::Accepted => Skipped::Accepted,
                 Redrivable::Forgotten => Skipped::Forgotten,
                 Redrivable::NotDue(why) => Skipped::NotDue(why),

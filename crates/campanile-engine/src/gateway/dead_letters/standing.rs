@@ -15,7 +15,7 @@ use crate::Error;
 use crate::gateway::Gateway;
 
 /// Receipts of one item that are looked through for another end of the same delivery.
-const MOST_RECEIPTS: usize = 1024;
+const MOST_RECEIPTS: usize = 256;
 
 /// What a redrive would do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
