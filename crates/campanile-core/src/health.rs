@@ -12,6 +12,8 @@ pub struct RouteHealth {
     accepted: u32,
     gone: u32,
     failed: u32,
+    /// How often in a row the platform answered that it is in trouble.
+    refused_in_a_row: u32,
     /// The window before was a flood, and nothing was accepted since.
     suspect: bool,
     /// How often in a row it was held without a push being accepted in between.
@@ -23,12 +25,25 @@ impl RouteHealth {
     const WINDOW: Duration = Duration::from_secs(60);
     /// Fewer refused addresses or failures than this say nothing.
     const FLOOD: u32 = 20;
+    /// So many refusals in a row, and none accepted, say that the platform is away, whatever went
+    /// well in the minute before. Silence does not count here: a connection that breaks leaves as
+    /// many without an answer as were under way on it.
+    const IN_A_ROW: u32 = 100;
 
     /// Counts `outcome`.
     pub fn record(&mut self, outcome: &Outcome, now: Timestamp) {
         if now.since(self.window_start) >= Self::WINDOW || now < self.window_start {
-            let (suspect, holds) = (self.floods(), self.holds);
-            *self = Self { window_start: now, suspect, holds, ..Self::default() };
+            let (suspect, holds, refused_in_a_row) =
+                (self.floods(), self.holds, self.refused_in_a_row);
+            let window_start = now;
+            *self = Self { window_start, suspect, holds, refused_in_a_row, ..Self::default() };
+        }
+        match outcome {
+            Outcome::Unavailable { .. } => {
+                self.refused_in_a_row = self.refused_in_a_row.saturating_add(1);
+            }
+            Outcome::Indefinite { .. } | Outcome::Unprocessed { .. } => {}
+            _ => self.refused_in_a_row = 0,
         }
         match outcome {
             Outcome::Accepted { .. } => {
@@ -63,7 +78,8 @@ impl RouteHealth {
     /// Whether failures are so many, and accepted pushes so few, that the platform must be away.
     #[must_use]
     pub const fn is_down(&self) -> bool {
-        self.failed >= Self::FLOOD && self.failed > self.accepted
+        (self.failed >= Self::FLOOD && self.failed > self.accepted)
+            || self.refused_in_a_row >= Self::IN_A_ROW
     }
 
     /// How long the route is to be left alone, if it is held now. Between half and all of a time
@@ -118,6 +134,25 @@ mod tests {
         (0..19).for_each(|_| health.record(&gone(), NOW));
         health.record(&gone(), NOW.after(Duration::from_secs(60)));
         assert!(!health.floods());
+    }
+
+    #[test]
+    fn a_busy_route_is_down_when_it_is_refused_often_enough_in_a_row() {
+        let refused =
+            || Outcome::Unavailable { status: 503, reason: "away".into(), retry_after: None };
+        let silence = || Outcome::Indefinite { reason: "reset".into() };
+        let mut health = RouteHealth::default();
+        (0..40_000).for_each(|_| health.record(&accepted(), NOW));
+        (0..1000).for_each(|_| health.record(&silence(), NOW));
+        assert!(!health.is_down(), "a connection broke");
+        (0..99).for_each(|_| health.record(&refused(), NOW));
+        health.record(&accepted(), NOW);
+        (0..99).for_each(|_| health.record(&refused(), NOW));
+        assert!(!health.is_down());
+        health.record(&refused(), NOW.after(Duration::from_secs(61)));
+        assert!(health.is_down(), "also when a minute begins meanwhile");
+        health.record(&accepted(), NOW.after(Duration::from_secs(61)));
+        assert!(!health.is_down());
     }
 
     #[test]

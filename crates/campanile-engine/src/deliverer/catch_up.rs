@@ -17,11 +17,13 @@ use crate::projector::{check_format, decode};
 use crate::tasks::sleep;
 
 /// Records read again at once, and deliveries of a backlog under way before more are read.
-const AT_ONCE: ReadLimit = ReadLimit { records: 256, bytes: 1 << 20 };
+pub(super) const AT_ONCE: ReadLimit = ReadLimit { records: 256, bytes: 1 << 20 };
 /// Backlogs that are read at once, over all partitions.
 const READS: usize = 16;
 /// Records read at once to find one delivery that tries a route.
 const TO_TRY: usize = 32;
+/// Records read again on a route with nothing to do, while others take the room of all.
+const IDLE: usize = 64;
 
 impl Intake {
     /// A backlog that waits to be planned, and the state that is missing for it.
@@ -140,7 +142,7 @@ impl Deliverer {
         let (route, place) = (&kind.0, (partition, kind.1));
         let tick = self.parts.clock.tick();
         let Some(is_open) = self.routes.may_read(route, place, tick) else { return };
-        let has_room = self.has_room();
+        let (has_room, has_spare) = (self.has_room(), self.takes_less_than(3));
         let Some(intake) = self.partitions.get_mut(&partition) else { return };
         let live = intake.view.read_to();
         let Some(backlog) = intake.backlogs.get_mut(kind) else { return };
@@ -149,9 +151,16 @@ impl Deliverer {
         }
         let state = self.routes.get(route);
         state.trying = state.trying.filter(|trying| *trying != place);
-        let (part, most) = match is_open {
-            true => (backlog.next_part(live, AT_ONCE.records), AT_ONCE.records),
-            false => (backlog.next_to_try(live, TO_TRY), TO_TRY),
+        // A route that others leave nothing to do is not to pay for those that are slow.
+        let is_idle = is_open && has_spare && backlog.out == 0 && state.ready.is_empty();
+        let most = match (is_open, has_room) {
+            (true, true) => AT_ONCE.records,
+            (true, false) => IDLE,
+            (false, _) => TO_TRY,
+        };
+        let part = match is_open {
+            true => backlog.next_part(live, most),
+            false => backlog.next_to_try(live, most),
         };
         let Some(part) = part else {
             // What a former worker finished for others it may have left here.
@@ -167,7 +176,7 @@ impl Deliverer {
             }
             return;
         };
-        if !has_room || backlog.out >= AT_ONCE.records || self.reads >= READS {
+        if !(has_room || is_idle) || backlog.out >= AT_ONCE.records || self.reads >= READS {
             return;
         }
         backlog.is_reading = true;

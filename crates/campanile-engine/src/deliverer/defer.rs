@@ -10,11 +10,23 @@ use campanile_core::{Delivery, Partition, Recorded, Urgency};
 
 use super::Deliverer;
 use super::backlog::Backlog;
+use super::catch_up::AT_ONCE;
+
+/// Endpoints of a platform that a user has, as far as room is kept for them.
+const ENDPOINTS: usize = 2;
 
 impl Deliverer {
     /// Whether there is room for deliveries that are not urgent.
     pub(super) fn has_room(&self) -> bool {
-        self.lanes.jobs() + self.outbox.len() < self.parts.config.in_memory.div_ceil(2)
+        self.takes_less_than(2)
+    }
+
+    /// Whether less than so many quarters of what may be in memory are taken, with what is being
+    /// read again: that brings as many deliveries as its records have endpoints.
+    pub(super) fn takes_less_than(&self, quarters: usize) -> bool {
+        let coming = self.reads * AT_ONCE.records * ENDPOINTS;
+        let taken = self.lanes.jobs() + self.outbox.len() + coming;
+        taken < (self.parts.config.in_memory * quarters).div_ceil(4)
     }
 
     /// Whether the deliveries of an event are left for later. Then nothing of the bulk is taken as it

@@ -47,6 +47,8 @@ impl Deliverer {
     pub(super) fn recheck(&mut self, lane: LaneKey) {
         let Some((job, Step::Waiting(_) | Step::Ready)) = self.lanes.first(&lane) else { return };
         if let Err(why) = self.due(job) {
+            let arrival = job.arrival;
+            self.routes.leave_room(arrival);
             self.suppress(&lane, why);
         }
     }

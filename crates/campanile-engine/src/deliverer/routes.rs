@@ -106,6 +106,15 @@ impl Routes {
         }
     }
 
+    /// A job that waited for room on some route does not wait any more.
+    pub(crate) fn leave_room(&mut self, arrival: u64) {
+        for state in self.states.values_mut() {
+            for priority in [Priority::Low, Priority::Normal, Priority::High] {
+                state.ready.remove(&(Reverse(priority), arrival));
+            }
+        }
+    }
+
     /// Takes the routes on which somebody may wait for room.
     pub(crate) fn wanting_room(&mut self) -> BTreeSet<Route> {
         std::mem::take(&mut self.wanting)
@@ -176,7 +185,8 @@ impl Routes {
 
     /// Whether the others come before `place` to try a route.
     pub(crate) fn had_its_turn(&self, route: &Route, place: Place) -> bool {
-        let last = self.states.get(route).and_then(|state| state.tried_in);
+        let held = self.states.get(route).filter(|state| state.held.is_some());
+        let last = held.and_then(|state| state.tried_in);
         last.is_some_and(|last| place <= last)
     }
 

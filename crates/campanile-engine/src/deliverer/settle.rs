@@ -72,9 +72,11 @@ impl Deliverer {
     }
 
     /// Says in which partitions deliveries of backlogs are under way: their positions do not tell.
+    /// What has ended is under way until it is committed: a successor would do it again.
     fn say_busy(&mut self, reader: &mut dyn GroupReader) {
         for (partition, intake) in &mut self.partitions {
-            let is_busy = intake.backlogs.values().any(|backlog| backlog.out > 0);
+            let is_out = intake.backlogs.values().any(|backlog| backlog.out > 0);
+            let is_busy = is_out || (intake.is_busy && self.uncommitted.contains(partition));
             if is_busy != intake.is_busy && reader.busy(*partition, is_busy).is_ok() {
                 intake.is_busy = is_busy;
             }
