@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use campanile_core::{
     DeliveryId, DeliveryKind, Endpoint, Event, Item, Offset, Priority, PushStyle, Route, Timestamp,
-    UserRef,
+    Urgency, UserRef,
 };
 
 use crate::sim::past::{Past, Planned};
@@ -21,7 +21,8 @@ fn by_delivery(attempts: &[Attempt]) -> BTreeMap<DeliveryId, Vec<&Attempt>> {
 }
 
 /// G3: the deliveries of a user's events are first attempted in log order, route by route, as far as
-/// they are equally urgent.
+/// they are equally urgent: by their post, and by the event that called for them, because what
+/// somebody asks for again is urgent where its post is left for later (ADR 18).
 ///
 /// Three things put a delivery behind later ones, and all are promised: deliveries of one item to
 /// one endpoint wait for each other; what is put off (parked) gives way; and a route that was in
@@ -32,7 +33,7 @@ fn by_delivery(attempts: &[Attempt]) -> BTreeMap<DeliveryId, Vec<&Attempt>> {
 /// worker rightly sends it.
 pub(super) fn in_order(ground: &Ground, past: &Past, attempts: &[Attempt]) {
     let troubled = ground.provider.troubled();
-    let mut last: BTreeMap<(UserRef, Route, Priority), &Attempt> = BTreeMap::new();
+    let mut last: BTreeMap<(UserRef, Route, Priority, Urgency), &Attempt> = BTreeMap::new();
     let mut met: BTreeSet<DeliveryId> = BTreeSet::new();
     for attempt in attempts {
         if !met.insert(attempt.delivery) {
@@ -42,7 +43,8 @@ pub(super) fn in_order(ground: &Ground, past: &Past, attempts: &[Attempt]) {
         if troubled.get(&attempt.route).is_some_and(|since| *since <= attempt.started) {
             continue;
         }
-        let key = (planned.user, attempt.route.clone(), past.priority(planned));
+        let urgency = past.urgency(planned.partition, planned.delivery.cause);
+        let key = (planned.user, attempt.route.clone(), past.priority(planned), urgency);
         let late = last.get(&key).filter(|before| before.cause > attempt.cause);
         match late {
             Some(before) => {
