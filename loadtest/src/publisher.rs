@@ -31,7 +31,7 @@ const TEXT: &str = "Your order is ready at the counter. Show this notification w
 /// Numbers in one message: the first, and how many.
 type Numbers = (usize, usize);
 
-/// Publishes until `window` ends; answers how many, all of them durable.
+/// Publishes until `window` ends, and then until everything that was sent is durable.
 ///
 /// # Errors
 /// [`LoadError`] if one is refused or a stream breaks.

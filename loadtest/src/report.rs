@@ -38,7 +38,7 @@ impl Figures {
         scenario: &Scenario,
         (engine_cpu, own_cpu): (f64, f64),
         peak_mib: u64,
-        raw: f64,
+        raw: Option<f64>,
     ) -> Self {
         let mut figures = Self::default();
         let seconds = scenario.span().as_secs_f64();
@@ -61,14 +61,12 @@ impl Figures {
         figures.put("notifications sent", sums.sent as f64);
         figures.put("deliveries lost", sums.lost as f64);
         figures.put("deliveries doubled", sums.doubled as f64);
-        match scenario.rate {
-            Rate::PerSecond(asked) => {
-                figures.put("durable, of what was asked for", durable / f64::from(asked));
-            }
-            Rate::Max => {
-                figures.put("raw write and sync /s", raw);
-                figures.put("durable, of raw write and sync", durable / raw);
-            }
+        if let Rate::PerSecond(asked) = scenario.rate {
+            figures.put("durable, of what was asked for", durable / f64::from(asked));
+        }
+        if let Some(raw) = raw {
+            figures.put("raw write and sync /s", raw);
+            figures.put("durable, of raw write and sync", durable / raw);
         }
         figures
     }

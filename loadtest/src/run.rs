@@ -51,7 +51,11 @@ async fn round(
     binary: &Path,
     progress: &Progress,
 ) -> Result<Figures, LoadError> {
-    let raw = baseline::raw_writes(scenario.batch)?;
+    // A rate that was asked for says nothing beside what the disk can do.
+    let raw = match scenario.rate {
+        Rate::Max => Some(baseline::raw_writes(scenario.batch)?),
+        Rate::PerSecond(_) => None,
+    };
     let window = Window { from: scenario.warm_up(), to: scenario.warm_up() + scenario.span() };
     let ledger = Arc::new(Ledger::new(room(scenario), scenario.endpoints)?);
     let platforms = Platforms::start(scenario, &ledger, window)?;

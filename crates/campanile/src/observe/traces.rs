@@ -93,7 +93,7 @@ impl Traces {
 
     /// Whether a request that came without a trace begins one.
     fn is_chosen(&self, [a, b, c, d]: [u8; 4]) -> bool {
-        self.one_in > 0 && u32::from_be_bytes([a, b, c, d]) % self.one_in == 0
+        u32::from_be_bytes([a, b, c, d]).checked_rem(self.one_in) == Some(0)
     }
 }
 
@@ -105,6 +105,7 @@ impl Tracer for Traces {
                 let [a, b, c, d, e, f, g, h, ..] = self.entropy.draw();
                 Some(parent.child([a, b, c, d, e, f, g, h]))
             }
+            // Nothing is drawn for each request where none is chosen.
             None if self.one_in == 0 => None,
             None => {
                 let [a, b, c, d, e, f, g, h, i, j, k, l, ..] = self.entropy.draw();
