@@ -10,11 +10,10 @@ use tempfile::TempDir;
 
 use crate::error::LoadError;
 use crate::platforms::Platforms;
+use crate::process::Process;
 
 /// How long it may take to answer.
 const UP_WITHIN: Duration = Duration::from_secs(30);
-/// Clock ticks per second of `/proc/<pid>/stat` (`USER_HZ`, 100 on every Linux there is).
-const TICKS: f64 = 100.0;
 
 /// A running engine; dropping it ends the process and removes its directory.
 pub(crate) struct Engine {
@@ -63,31 +62,10 @@ impl Engine {
         }
     }
 
-    /// CPU time so far, in seconds: `utime` and `stime`, the 14th and 15th field (proc(5)).
-    pub(crate) fn cpu(&self) -> f64 {
-        cpu(&self.process.id().to_string())
+    /// What it takes.
+    pub(crate) fn process(&self) -> Process {
+        Process::of(self.process.id())
     }
-
-    /// The most memory it ever held, in MiB.
-    pub(crate) fn peak_mib(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()));
-        let status = status.unwrap_or_default();
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        peak.and_then(|peak| peak.trim().trim_end_matches(" kB").parse::<u64>().ok()).unwrap_or(0)
-            / 1024
-    }
-}
-
-/// CPU time of this process so far, in seconds: the generator's and the simulators'.
-pub(crate) fn own_cpu() -> f64 {
-    cpu("self")
-}
-
-fn cpu(process: &str) -> f64 {
-    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
-    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
-    let ticks: f64 = fields.skip(11).take(2).filter_map(|field| field.parse::<f64>().ok()).sum();
-    ticks / TICKS
 }
 
 impl Drop for Engine {

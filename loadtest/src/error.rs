@@ -12,7 +12,7 @@ pub(crate) enum LoadError {
     /// The scenario is none.
     #[error(transparent)]
     Scenario(#[from] ScenarioError),
-    /// A simulated platform did not start.
+    /// A simulated platform did not do what it should.
     #[error("simulated platform: {0}")]
     Platform(String),
     /// A file or process could not be used.
@@ -35,15 +35,20 @@ pub(crate) enum LoadError {
     /// A stream of publishes broke.
     #[error("a stream of publishes broke: {0}")]
     Stream(String),
-    /// A report cannot be read or written.
-    #[error("report: {0}")]
-    Report(#[from] serde_json::Error),
+    /// A report or a message between processes cannot be read or written.
+    #[error("JSON: {0}")]
+    Json(#[from] serde_json::Error),
     /// Latencies cannot be counted.
     #[error("histogram: {0}")]
     Histogram(#[from] hdrhistogram::CreationError),
-    /// Something that was published did not arrive.
-    #[error("{0} deliveries were lost")]
-    Lost(u64),
+    /// Something that was published did not arrive, or what arrived was not published.
+    #[error("{lost} deliveries were lost, {strange} arrived that nobody sent")]
+    Wrong {
+        /// Deliveries that did not arrive.
+        lost: u64,
+        /// Deliveries that have no reason.
+        strange: u64,
+    },
 }
 
 impl LoadError {

@@ -6,9 +6,8 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::{CreationError, Histogram};
 
-/// What a notification's title begins with; ten digits follow, its number.
-const MARK: &str = "lt-";
-const DIGITS: usize = 10;
+use crate::arrival::{Arrival, Said};
+
 /// The longest time that is told apart, in microseconds; longer ones count as this.
 const LONGEST: u64 = 600_000_000;
 
@@ -16,7 +15,9 @@ const LONGEST: u64 = 600_000_000;
 pub(crate) struct Ledger {
     /// Set when the load begins.
     began: OnceLock<Instant>,
+    users: usize,
     endpoints: usize,
+    window: Window,
     /// When each was to be sent, in nanoseconds since the beginning, plus one; 0: not sent.
     intended: Vec<AtomicU64>,
     /// How often each reached each endpoint.
@@ -24,6 +25,8 @@ pub(crate) struct Ledger {
     acknowledged: Track,
     pushed: Track,
     doubled: AtomicU64,
+    strange: AtomicU64,
+    heard: AtomicU64,
 }
 
 /// One kind of event: how many there were, in all and while it was measured, and how late.
@@ -50,23 +53,41 @@ pub(crate) struct Sums {
     pub(crate) lost: u64,
     /// Deliveries that arrived again.
     pub(crate) doubled: u64,
+    /// Pushes that nobody sent, or that reached another user's device.
+    pub(crate) strange: u64,
+    /// Everything that the platforms accepted.
+    pub(crate) heard: u64,
 }
 
 impl Ledger {
-    /// A ledger for at most `most` notifications to `endpoints` endpoints each.
+    /// A ledger for at most `most` notifications to `endpoints` endpoints each of `users` users, by
+    /// turns.
     ///
     /// # Errors
     /// [`CreationError`] if latencies cannot be counted.
-    pub(crate) fn new(most: usize, endpoints: usize) -> Result<Self, CreationError> {
+    pub(crate) fn new(
+        most: usize,
+        (users, endpoints): (usize, usize),
+        window: Window,
+    ) -> Result<Self, CreationError> {
         Ok(Self {
             began: OnceLock::new(),
+            users,
             endpoints,
+            window,
             intended: (0..most).map(|_| AtomicU64::new(0)).collect(),
             arrived: (0..most * endpoints).map(|_| AtomicU8::new(0)).collect(),
             acknowledged: Track::new()?,
             pushed: Track::new()?,
             doubled: AtomicU64::new(0),
+            strange: AtomicU64::new(0),
+            heard: AtomicU64::new(0),
         })
+    }
+
+    /// What is measured.
+    pub(crate) const fn window(&self) -> Window {
+        self.window
     }
 
     /// How many notifications it has room for.
@@ -92,23 +113,33 @@ impl Ledger {
     }
 
     /// A notification is durable.
-    pub(crate) fn acknowledge(&self, number: usize, window: Window) {
+    pub(crate) fn acknowledge(&self, number: usize) {
         if let Some(at) = self.when(number) {
-            self.acknowledged.count(at, self.now(), window);
+            self.acknowledged.count(at, self.now(), self.window);
         }
     }
 
-    /// A push with this body reached an endpoint.
-    pub(crate) fn arrive(&self, endpoint: usize, body: &[u8], window: Window) {
-        let Some((number, at)) = number_in(body).and_then(|it| Some((it, self.when(it)?))) else {
-            return;
-        };
-        let Some(arrived) = self.arrived.get(number * self.endpoints + endpoint) else { return };
+    /// A platform accepted a push.
+    pub(crate) fn arrive(&self, arrival: &Arrival) {
+        self.heard.fetch_add(1, Ordering::Relaxed);
+        if self.show(arrival).is_none() {
+            self.strange.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn show(&self, arrival: &Arrival) -> Option<()> {
+        let Said::Show { number, .. } = arrival.said else { return None };
+        let (number, endpoint) = (usize::try_from(number).ok()?, usize::from(arrival.endpoint));
+        let is_theirs = arrival.user as usize == number % self.users && endpoint < self.endpoints;
+        let intended = self.when(number).filter(|_| is_theirs)?;
+        let arrived = self.arrived.get(number * self.endpoints + endpoint)?;
+        // More than 255 would be counted as few, but never as none.
         if arrived.fetch_add(1, Ordering::Relaxed) > 0 {
             self.doubled.fetch_add(1, Ordering::Relaxed);
-            return;
+            return Some(());
         }
-        self.pushed.count(at, self.now(), window);
+        self.pushed.count(intended, Duration::from_nanos(arrival.at), self.window);
+        Some(())
     }
 
     fn when(&self, number: usize) -> Option<Duration> {
@@ -132,8 +163,14 @@ impl Ledger {
         let sent = self.intended.iter().filter(is_sent).count();
         let arrived = self.pushed.all();
         let due = u64::try_from(sent * self.endpoints).unwrap_or(u64::MAX);
-        let doubled = self.doubled.load(Ordering::Relaxed);
-        Sums { sent, lost: due.saturating_sub(arrived), doubled }
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Sums {
+            sent,
+            lost: due.saturating_sub(arrived),
+            doubled: count(&self.doubled),
+            strange: count(&self.strange),
+            heard: count(&self.heard),
+        }
     }
 }
 
@@ -181,18 +218,6 @@ fn nanos(span: Duration) -> u64 {
     u64::try_from(span.as_nanos()).unwrap_or(u64::MAX - 1)
 }
 
-/// The title of a notification.
-pub(crate) fn title(number: usize) -> String {
-    format!("{MARK}{number:0DIGITS$}")
-}
-
-/// The number of the notification that a push shows, wherever in the body the title is.
-fn number_in(body: &[u8]) -> Option<usize> {
-    let at = body.windows(MARK.len()).position(|window| window == MARK.as_bytes())?;
-    let digits = body.get(at + MARK.len()..)?.get(..DIGITS)?;
-    std::str::from_utf8(digits).ok()?.parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "test code")]
@@ -201,45 +226,52 @@ mod tests {
 
     const ALWAYS: Window = Window { from: Duration::ZERO, to: Duration::from_secs(3600) };
 
-    fn body(number: usize) -> String {
-        format!(r#"{{"aps":{{"alert":{{"title":"{}","body":"lt- is no mark"}}}}}}"#, title(number))
+    fn show(ledger: &Ledger, number: u32, user: u32, endpoint: u8) {
+        let at = u64::try_from(ledger.now().as_nanos()).unwrap();
+        ledger.arrive(&Arrival { at, user, endpoint, said: Said::Show { number, id: 0 } });
     }
 
     #[test]
     fn what_does_not_arrive_is_lost_and_what_arrives_again_is_doubled() {
-        let ledger = Ledger::new(4, 2).unwrap();
+        let ledger = Ledger::new(4, (10, 2), ALWAYS).unwrap();
         ledger.begin();
         (0..3).for_each(|number| ledger.send(number, ledger.now()));
-        for (number, endpoint) in [(0, 0), (0, 1), (1, 0), (1, 0), (2, 1), (3, 0)] {
-            ledger.arrive(endpoint, body(number).as_bytes(), ALWAYS);
+        for (number, endpoint) in [(0, 0), (0, 1), (1, 0), (1, 0), (2, 1)] {
+            show(&ledger, number, number, endpoint);
         }
         let sums = ledger.sums();
-        // The fourth was never sent, so it cannot have arrived.
-        assert_eq!((sums.sent, sums.lost, sums.doubled), (3, 2, 1));
+        assert_eq!((sums.sent, sums.lost, sums.doubled, sums.strange), (3, 2, 1, 0));
         assert_eq!((ledger.pushed().all(), ledger.pushed().measured()), (4, 4));
     }
 
     #[test]
+    fn what_nobody_sent_or_what_others_get_is_strange_and_fills_no_gap() {
+        let ledger = Ledger::new(4, (2, 2), ALWAYS).unwrap();
+        ledger.begin();
+        ledger.send(0, ledger.now());
+        // Another user's device; a device that the user does not have; one that was never sent.
+        for (number, user, endpoint) in [(0, 1, 0), (0, 0, 2), (3, 1, 0)] {
+            show(&ledger, number, user, endpoint);
+        }
+        ledger.arrive(&Arrival { at: 0, user: 0, endpoint: 0, said: Said::Other });
+        let sums = ledger.sums();
+        assert_eq!((sums.lost, sums.strange, sums.heard), (2, 4, 4));
+    }
+
+    #[test]
     fn lateness_counts_from_when_it_was_to_be_sent() {
-        let ledger = Ledger::new(2, 1).unwrap();
+        let measured = Window { from: Duration::ZERO, to: Duration::from_secs(1800) };
+        let ledger = Ledger::new(2, (1, 1), measured).unwrap();
         ledger.begin();
         // It should have gone out at the beginning, and did not for 20 ms.
         ledger.send(0, Duration::ZERO);
         while ledger.now() < Duration::from_millis(20) {
             std::hint::spin_loop();
         }
-        ledger.send(1, ledger.now());
-        ledger.acknowledge(0, ALWAYS);
-        ledger.acknowledge(1, Window { from: Duration::from_secs(5), ..ALWAYS });
+        ledger.send(1, measured.to);
+        (0..2).for_each(|number| ledger.acknowledge(number));
         let late = ledger.acknowledged().late();
         assert_eq!((late.len(), ledger.acknowledged().all()), (1, 2), "the other is not measured");
         assert!(late.max() >= 20_000, "{} us", late.max());
-    }
-
-    #[test]
-    fn numbers_are_found_wherever_the_title_is() {
-        assert_eq!(number_in(body(7).as_bytes()), Some(7));
-        assert_eq!(number_in(br#"{"title":"lt-12"}"#), None);
-        assert_eq!(number_in(b"nothing"), None);
     }
 }

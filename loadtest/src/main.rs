@@ -1,7 +1,7 @@
 //! Measures a deployment: load through the public API, simulated push services at the other end,
 //! and a ledger between them in which everything published has to arrive, once.
 //!
-//! `loadtest run SCENARIO` starts the engine as a process of its own; `loadtest compare A B` sets two
+//! `loadtest run SCENARIO` starts the engine and the push services as processes of their own; `loadtest compare A B` sets two
 //! reports beside each other. Scenarios are files in `loadtest/scenarios`. A run in which a delivery is
 //! lost fails; one that arrives again, as after an answer that was not heard, is counted.
 #![allow(
@@ -11,16 +11,22 @@
     reason = "it reads clocks, and its answer is what it prints"
 )]
 
+mod addresses;
+mod arrival;
 mod baseline;
+mod costs;
 mod engine;
 mod error;
 mod ledger;
 mod platforms;
+mod process;
 mod progress;
 mod publisher;
 mod report;
 mod run;
 mod scenario;
+mod simulators;
+mod wire;
 
 use std::fs::File;
 use std::io::BufReader;
@@ -64,6 +70,9 @@ enum Command {
         /// The report of after
         after: PathBuf,
     },
+    /// Be the push services of a run; it starts this itself, as a process of its own
+    #[command(hide = true)]
+    Simulate,
 }
 
 fn main() -> ExitCode {
@@ -89,15 +98,13 @@ fn work(command: Command) -> Result<(), LoadError> {
             if let Some(path) = json {
                 serde_json::to_writer_pretty(File::create(path)?, &report)?;
             }
-            match report.lost() {
-                0 => Ok(()),
-                lost => Err(LoadError::Lost(lost)),
-            }
+            report.judge()
         }
         Command::Compare { before, after } => {
             print!("{}", compare(&read(&before)?, &read(&after)?));
             Ok(())
         }
+        Command::Simulate => simulators::obey(),
     }
 }
 

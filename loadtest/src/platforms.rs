@@ -1,100 +1,89 @@
-//! The push services at the other end: simulated, with every check on, and devices that keep
-//! nothing.
+//! The process of the simulated push services, as the generator holds it.
 
+use std::io::{self, BufReader, Write};
 use std::path::Path;
-use std::sync::Arc;
-use std::time::Duration;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use campanile_proto::v1;
-use campanile_simulate::{Fault, Recording, Tap, When, apns, fcm};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::time::timeout;
 
+use crate::addresses::{APP, KEY, TEAM, TOPIC};
+use crate::arrival::Arrival;
 use crate::error::LoadError;
-use crate::ledger::{Ledger, Window};
+use crate::process::Process;
 use crate::scenario::Scenario;
+use crate::wire::{self, Frame, Order, Setup, Tally, Word};
 
-/// The app under load.
-pub(crate) const APP: &str = "load";
-const TOPIC: &str = "com.example.load";
-const PROJECT: &str = "load-2026";
-const TEAM: &str = "LOADTEAM01";
-const KEY: &str = "LOADKEY001";
+/// How long the simulators may take to answer; they register devices before they do.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(60);
 
-/// Apple and Google. Dropping it stops them.
+/// The simulators' process. Dropping it ends it.
 pub(crate) struct Platforms {
-    apns: apns::Simulator,
-    key: apns::SigningKey,
-    google: Option<(fcm::Simulator, fcm::ServiceAccount)>,
+    process: Child,
+    orders: ChildStdin,
+    /// One word for each order that is answered.
+    words: UnboundedReceiver<Word>,
+    setup: Setup,
 }
 
 impl Platforms {
-    /// Starts what `scenario` needs; everything that is accepted is written into `ledger`.
+    /// Starts what `scenario` needs; every push that is accepted is handed to `arrive`, on a thread
+    /// of its own.
     ///
     /// # Errors
     /// [`LoadError::Platform`].
-    pub(crate) fn start(
+    pub(crate) async fn start(
         scenario: &Scenario,
-        ledger: &Arc<Ledger>,
-        window: Window,
+        arrive: impl Fn(&Arrival) + Send + 'static,
     ) -> Result<Self, LoadError> {
-        let tap = || {
-            let ledger = ledger.clone();
-            Tap::new(move |push| {
-                if let Some(endpoint) = endpoint_of(push.device) {
-                    ledger.arrive(endpoint, push.body, window);
-                }
-            })
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg("simulate").stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut process = command.spawn()?;
+        let (Some(mut orders), Some(told)) = (process.stdin.take(), process.stdout.take()) else {
+            return Err(LoadError::platform("it has no standard input and output"));
         };
-        let recording = Recording::CountsOnly;
-        let config = apns::Config { recording, tap: Some(tap()), ..apns::Config::default() };
-        let apns = apns::Simulator::spawn_thread(config).map_err(LoadError::platform)?;
-        let key = apns.generate_key(TEAM, KEY).map_err(LoadError::platform)?;
-        apns.register_topic(TEAM, TOPIC);
-        let latency = Duration::from_millis(scenario.latency_ms);
-        if !latency.is_zero() {
-            apns.inject(Fault::delay(latency, When::Always));
+        let (hear, mut words) = unbounded_channel();
+        std::thread::spawn(move || listen(told, &hear, arrive));
+        order(&mut orders, &Order::Start(scenario.clone()))?;
+        match answer(&mut words).await? {
+            Word::Ready(setup) => Ok(Self { process, orders, words, setup: *setup }),
+            other => Err(LoadError::platform(format!("{other:?}"))),
         }
-        let mut google = None;
-        if scenario.fcm_percent > 0 {
-            let (quotas, tap) = (fcm::Quotas::NONE, Some(tap()));
-            let config = fcm::Config { recording, tap, quotas, ..fcm::Config::default() };
-            let fcm = fcm::Simulator::spawn_thread(config).map_err(LoadError::platform)?;
-            let account = fcm.generate_account(PROJECT).map_err(LoadError::platform)?;
-            if !latency.is_zero() {
-                fcm.inject(Fault::delay(latency, When::Always));
-            }
-            google = Some((fcm, account));
-        }
-        Ok(Self { apns, key, google })
     }
 
-    /// Makes a device known to its platform; answers its address.
+    /// The load begins now.
+    ///
+    /// # Errors
+    /// [`LoadError::Io`], if the process is gone.
+    pub(crate) fn begin(&mut self) -> Result<(), LoadError> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.order(&Order::Begin(u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)))
+    }
+
+    /// Gives an order that is not answered.
+    ///
+    /// # Errors
+    /// [`LoadError::Io`], if the process is gone.
+    pub(crate) fn order(&mut self, given: &Order) -> Result<(), LoadError> {
+        Ok(order(&mut self.orders, given)?)
+    }
+
+    /// What they counted. Whatever arrived before was handed on before.
     ///
     /// # Errors
     /// [`LoadError::Platform`].
-    pub(crate) fn device(
-        &self,
-        scenario: &Scenario,
-        user: usize,
-        endpoint: usize,
-    ) -> Result<v1::Address, LoadError> {
-        use v1::address::Platform;
-        let platform = match &self.google {
-            Some((fcm, _)) if scenario.is_fcm(user, endpoint) => {
-                let token = format!("load-{user:010}-{endpoint:08x}");
-                fcm.register_device(PROJECT, &token).map_err(LoadError::platform)?;
-                let target = Some(v1::fcm_address::Target::Token(token));
-                Platform::Fcm(v1::FcmAddress { project: PROJECT.to_owned(), target })
-            }
-            _ => {
-                let token = format!("{user:056x}{endpoint:08x}");
-                let production = apns::Environment::Production;
-                let known = self.apns.register_device(&token, TOPIC, production);
-                known.map_err(LoadError::platform)?;
-                let environment = v1::Environment::Production.into();
-                Platform::Apns(v1::ApnsAddress { token, topic: TOPIC.to_owned(), environment })
-            }
-        };
-        Ok(v1::Address { platform: Some(platform) })
+    pub(crate) async fn tally(&mut self) -> Result<Tally, LoadError> {
+        self.order(&Order::Tell)?;
+        match answer(&mut self.words).await? {
+            Word::Tally(tally) => Ok(*tally),
+            other => Err(LoadError::platform(format!("{other:?}"))),
+        }
+    }
+
+    /// What it takes.
+    pub(crate) fn process(&self) -> Process {
+        Process::of(self.process.id())
     }
 
     /// What an engine's configuration says of the app and its routes; the secrets it names are
@@ -104,38 +93,75 @@ impl Platforms {
     /// [`LoadError::Io`].
     pub(crate) fn configure(&self, directory: &Path) -> Result<String, LoadError> {
         let path = |name: &str| directory.join(name).display().to_string();
-        write_secret(&directory.join("key.p8"), &self.key.private_pem())?;
-        std::fs::write(directory.join("apns-ca.pem"), self.apns.ca_pem())?;
+        let apns = &self.setup.apns;
+        write_secret(&directory.join("key.p8"), &self.setup.key_pem)?;
+        std::fs::write(directory.join("apns-ca.pem"), &apns.ca_pem)?;
         let mut config = format!(
             "[[apps]]\nid = \"{APP}\"\n[[apps.apns]]\ntopic = \"{TOPIC}\"\nteam_id = \"{TEAM}\"\n\
              key_id = \"{KEY}\"\nkey_file = {:?}\nca_file = {:?}\naddress = \"{}\"\n",
             path("key.p8"),
             path("apns-ca.pem"),
-            self.apns.addr(),
+            apns.address,
         );
-        if let Some((fcm, account)) = &self.google {
-            write_secret(&directory.join("account.json"), &account.json())?;
-            std::fs::write(directory.join("fcm-ca.pem"), fcm.ca_pem())?;
-            let there = format!("ca_file = {:?}, address = \"{}\"", path("fcm-ca.pem"), fcm.addr());
+        if let Some((google, account)) = &self.setup.google {
+            write_secret(&directory.join("account.json"), account)?;
+            std::fs::write(directory.join("fcm-ca.pem"), &google.ca_pem)?;
+            let there =
+                format!("ca_file = {:?}, address = \"{}\"", path("fcm-ca.pem"), google.address);
             config += &format!(
                 "[[apps.fcm]]\naccount_file = {:?}\nca_file = {:?}\naddress = \"{}\"\n\
                  sign_in = {{ {there} }}\n",
                 path("account.json"),
                 path("fcm-ca.pem"),
-                fcm.addr(),
+                google.address,
             );
         }
         Ok(config)
     }
 }
 
-/// The number of an endpoint among its user's: the last eight digits of its address.
-fn endpoint_of(device: &str) -> Option<usize> {
-    let digits = device.get(device.len().checked_sub(8)?..)?;
-    usize::from_str_radix(digits, 16).ok()
+impl Drop for Platforms {
+    fn drop(&mut self) {
+        let _ended_already = self.process.kill();
+        let _reaped = self.process.wait();
+    }
 }
 
-fn write_secret(path: &Path, text: &str) -> std::io::Result<()> {
+/// Hands on what the simulators tell, until they end.
+fn listen(told: ChildStdout, words: &UnboundedSender<Word>, arrive: impl Fn(&Arrival)) {
+    let mut told = BufReader::with_capacity(1 << 18, told);
+    loop {
+        match wire::read(&mut told) {
+            Ok(Frame::Arrivals(arrivals)) => arrivals.iter().for_each(&arrive),
+            Ok(Frame::Word(word)) => {
+                // Who does not wait for it any more does not miss it.
+                let _unheard = words.send(word);
+            }
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return,
+            Err(error) => {
+                let _unheard = words.send(Word::Failed(error.to_string()));
+                return;
+            }
+        }
+    }
+}
+
+fn order(orders: &mut ChildStdin, order: &Order) -> io::Result<()> {
+    let mut line = serde_json::to_vec(order)?;
+    line.push(b'\n');
+    orders.write_all(&line)?;
+    orders.flush()
+}
+
+async fn answer(words: &mut UnboundedReceiver<Word>) -> Result<Word, LoadError> {
+    match timeout(ANSWERS_WITHIN, words.recv()).await {
+        Ok(Some(word)) => Ok(word),
+        Ok(None) => Err(LoadError::platform("its process has ended")),
+        Err(_) => Err(LoadError::platform(format!("no answer within {ANSWERS_WITHIN:?}"))),
+    }
+}
+
+fn write_secret(path: &Path, text: &str) -> io::Result<()> {
     std::fs::write(path, text)?;
     #[cfg(unix)]
     {

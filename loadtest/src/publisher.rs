@@ -15,9 +15,10 @@ use tokio::time::sleep;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 
+use crate::addresses::APP;
+use crate::arrival::title;
 use crate::error::LoadError;
-use crate::ledger::{Ledger, Window, title};
-use crate::platforms::APP;
+use crate::ledger::Ledger;
 use crate::scenario::{Rate, Scenario};
 
 /// How often it is looked what is due.
@@ -31,7 +32,7 @@ const TEXT: &str = "Your order is ready at the counter. Show this notification w
 /// Numbers in one message: the first, and how many.
 type Numbers = (usize, usize);
 
-/// Publishes until `window` ends, and then until everything that was sent is durable.
+/// Publishes until the window of `ledger` ends, and then until everything that was sent is durable.
 ///
 /// # Errors
 /// [`LoadError`] if one is refused or a stream breaks.
@@ -39,31 +40,24 @@ pub(crate) async fn publish(
     client: &Client,
     scenario: &Scenario,
     ledger: &Arc<Ledger>,
-    window: Window,
 ) -> Result<(), LoadError> {
     let mut lanes = Vec::new();
     let mut streams = Vec::new();
     for _ in 0..scenario.streams {
         let (send, numbers) = mpsc::channel(WAITING);
         lanes.push(send);
-        streams.push(stream(client, scenario.clone(), ledger.clone(), window, numbers));
+        streams.push(stream(client, scenario.clone(), ledger.clone(), numbers));
     }
-    let (_, streams) =
-        tokio::join!(arrivals(scenario, ledger, window, lanes), try_join_all(streams));
+    let (_, streams) = tokio::join!(arrivals(scenario, ledger, lanes), try_join_all(streams));
     streams.map(drop)
 }
 
 /// Hands out numbers as they are due. It ends early if every stream has broken.
-async fn arrivals(
-    scenario: &Scenario,
-    ledger: &Ledger,
-    window: Window,
-    lanes: Vec<mpsc::Sender<Numbers>>,
-) {
+async fn arrivals(scenario: &Scenario, ledger: &Ledger, lanes: Vec<mpsc::Sender<Numbers>>) {
     let (mut next, mut turn) = (0, 0);
     loop {
         let now = ledger.now();
-        if now >= window.to || next >= ledger.room() {
+        if now >= ledger.window().to || next >= ledger.room() {
             return;
         }
         let due = due(scenario, ledger, now, next).min(ledger.room());
@@ -115,7 +109,6 @@ async fn stream(
     client: &Client,
     scenario: Scenario,
     ledger: Arc<Ledger>,
-    window: Window,
     numbers: mpsc::Receiver<Numbers>,
 ) -> Result<(), LoadError> {
     let message = move |(first, count): Numbers| v1::PublishStreamRequest {
@@ -132,7 +125,7 @@ async fn stream(
             return Err(LoadError::Refused { number, reason });
         }
         for number in answer.accepted.iter().flat_map(|range| range.from..=range.to) {
-            ledger.acknowledge(usize::try_from(number).unwrap_or(usize::MAX), window);
+            ledger.acknowledge(usize::try_from(number).unwrap_or(usize::MAX));
         }
     }
     Ok(())

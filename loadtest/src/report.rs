@@ -6,8 +6,16 @@ use std::fmt::Write;
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
+use crate::costs::Spent;
+use crate::error::LoadError;
 use crate::ledger::{Ledger, Track};
 use crate::scenario::{Rate, Scenario};
+use crate::wire::Tally;
+
+/// Deliveries that never came.
+const LOST: &str = "deliveries lost";
+/// Deliveries that nobody asked for.
+const STRANGE: &str = "deliveries that nobody sent";
 
 /// Figures by name. The name says the unit.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -36,8 +44,8 @@ impl Figures {
     pub(crate) fn of(
         ledger: &Ledger,
         scenario: &Scenario,
-        (engine_cpu, own_cpu): (f64, f64),
-        peak_mib: u64,
+        costs: &Spent,
+        tally: &Tally,
         raw: Option<f64>,
     ) -> Self {
         let mut figures = Self::default();
@@ -54,13 +62,17 @@ impl Figures {
             per = ("pushes", ledger.pushed().all());
         }
         let hundred_thousand = (per.1.max(1) as f64) / 1e5;
-        figures.put(&format!("engine CPU s per 100,000 {}", per.0), engine_cpu / hundred_thousand);
-        let own = format!("simulator and generator CPU s per 100,000 {}", per.0);
-        figures.put(&own, own_cpu / hundred_thousand);
-        figures.put("engine peak memory MiB", peak_mib as f64);
+        for (name, cpu, peak_mib) in costs {
+            let per = format!("{name} CPU s per 100,000 {}", per.0);
+            figures.put(&per, cpu / hundred_thousand);
+            figures.put(&format!("{name} peak memory MiB"), *peak_mib);
+        }
         figures.put("notifications sent", sums.sent as f64);
-        figures.put("deliveries lost", sums.lost as f64);
+        figures.put(LOST, sums.lost as f64);
         figures.put("deliveries doubled", sums.doubled as f64);
+        // What the platforms counted and what was told of it must be the same.
+        figures.put(STRANGE, (sums.strange + tally.accepted.abs_diff(sums.heard)) as f64);
+        figures.put("pushes refused by platforms", tally.rejected.values().sum::<u64>() as f64);
         if let Rate::PerSecond(asked) = scenario.rate {
             figures.put("durable, of what was asked for", durable / f64::from(asked));
         }
@@ -107,9 +119,16 @@ impl Report {
         Self { name: name.to_owned(), about, scenario, machine: machine(), median, rounds }
     }
 
-    /// Deliveries that never came, over all rounds.
-    pub(crate) fn lost(&self) -> u64 {
-        self.rounds.iter().map(|round| round.get("deliveries lost")).sum::<f64>() as u64
+    /// Whether everything arrived, and nothing else.
+    ///
+    /// # Errors
+    /// [`LoadError::Wrong`] over all rounds.
+    pub(crate) fn judge(&self) -> Result<(), LoadError> {
+        let sum = |name| self.rounds.iter().map(|round| round.get(name)).sum::<f64>() as u64;
+        match (sum(LOST), sum(STRANGE)) {
+            (0, 0) => Ok(()),
+            (lost, strange) => Err(LoadError::Wrong { lost, strange }),
+        }
     }
 
     /// A table for people: each figure's median, and the least and most of the rounds.
@@ -192,7 +211,7 @@ mod tests {
         });
         let report = report(rounds.into());
         assert_eq!(report.median.get("pushes acknowledged /s"), 20.0);
-        assert_eq!(report.lost(), 30);
+        assert!(matches!(report.judge(), Err(LoadError::Wrong { lost: 30, strange: 0 })));
         assert!(report.table().contains("10 to 30"), "{}", report.table());
     }
 

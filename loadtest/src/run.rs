@@ -9,17 +9,21 @@ use campanile_proto::v1;
 use futures::{StreamExt, TryStreamExt, stream};
 use tokio::time::sleep;
 
+use crate::addresses::{APP, address};
 use crate::baseline;
-use crate::engine::{Engine, own_cpu};
+use crate::costs::Costs;
+use crate::engine::Engine;
 use crate::error::LoadError;
 use crate::ledger::{Ledger, Window};
-use crate::platforms::{APP, Platforms};
+use crate::platforms::Platforms;
+use crate::process::Process;
 use crate::progress::Progress;
 use crate::publisher::publish;
 use crate::report::{Figures, Report};
 use crate::scenario::{Rate, Scenario};
 
-/// Notifications that a run with `max` has room for, a second and in all.
+/// Pushes, or if there are none notifications, that a run with `max` has room for a second; and
+/// notifications in all.
 const MOST_A_SECOND: u64 = 400_000;
 const MOST: u64 = 8_000_000;
 /// Registrations under way at once.
@@ -57,37 +61,37 @@ async fn round(
         Rate::PerSecond(_) => None,
     };
     let window = Window { from: scenario.warm_up(), to: scenario.warm_up() + scenario.span() };
-    let ledger = Arc::new(Ledger::new(room(scenario), scenario.endpoints)?);
-    let platforms = Platforms::start(scenario, &ledger, window)?;
+    let devices = (scenario.users, scenario.endpoints);
+    let ledger = Arc::new(Ledger::new(room(scenario), devices, window)?);
+    let hearing = ledger.clone();
+    let mut platforms = Platforms::start(scenario, move |push| hearing.arrive(push)).await?;
     let mut engine = Engine::start(binary, &platforms)?;
     let client = engine.client().await?;
-    register(&client, &platforms, scenario).await?;
-    let before = (engine.cpu(), own_cpu());
+    register(&client, scenario).await?;
+    let costs = Costs::of([engine.process(), platforms.process(), Process::own()]);
+    platforms.begin()?;
     ledger.begin();
     tokio::select! {
-        published = publish(&client, scenario, &ledger, window) => published?,
+        published = publish(&client, scenario, &ledger) => published?,
         never = progress.tell(&ledger) => match never {},
     }
     arrived(&ledger, scenario).await;
-    let cpu = (engine.cpu() - before.0, own_cpu() - before.1);
-    Ok(Figures::of(&ledger, scenario, cpu, engine.peak_mib(), raw))
+    let costs = costs.since();
+    let tally = platforms.tally().await?;
+    Ok(Figures::of(&ledger, scenario, &costs, &tally, raw))
 }
 
 fn room(scenario: &Scenario) -> usize {
     let seconds = scenario.warm_up_seconds + scenario.seconds;
     let most = match scenario.rate {
-        Rate::Max => (seconds * MOST_A_SECOND).min(MOST),
+        Rate::Max => (seconds * MOST_A_SECOND / scenario.endpoints.max(1) as u64).min(MOST),
         // One more for the end of the window.
         Rate::PerSecond(rate) => seconds * u64::from(rate) + 1,
     };
     usize::try_from(most).unwrap_or(usize::MAX)
 }
 
-async fn register(
-    client: &Client,
-    platforms: &Platforms,
-    scenario: &Scenario,
-) -> Result<(), LoadError> {
+async fn register(client: &Client, scenario: &Scenario) -> Result<(), LoadError> {
     let all = (0..scenario.users)
         .flat_map(|user| (0..scenario.endpoints).map(move |endpoint| (user, endpoint)));
     let calls = all.map(|(user, endpoint)| async move {
@@ -95,7 +99,7 @@ async fn register(
             app: APP.to_owned(),
             user_id: format!("user-{user}"),
             installation_id: format!("device-{endpoint}"),
-            address: Some(platforms.device(scenario, user, endpoint)?),
+            address: Some(address(scenario, user, endpoint)),
             ..Default::default()
         };
         client.register_endpoint(request).await?;

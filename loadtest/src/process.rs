@@ -1,0 +1,58 @@
+//! What a process takes, as the system counts it (proc(5)).
+
+/// Clock ticks per second of `/proc/<pid>/stat` (`USER_HZ`, 100 on every Linux there is).
+const TICKS: f64 = 100.0;
+
+/// A process that is watched.
+#[derive(Clone, Debug)]
+pub(crate) struct Process(String);
+
+impl Process {
+    /// The process of this number.
+    pub(crate) fn of(id: u32) -> Self {
+        Self(id.to_string())
+    }
+
+    /// This process.
+    pub(crate) fn own() -> Self {
+        Self("self".to_owned())
+    }
+
+    /// CPU time so far, in seconds: `utime` and `stime`, the 14th and 15th field.
+    pub(crate) fn cpu(&self) -> f64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.0)).unwrap_or_default();
+        let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+        let ticks: f64 =
+            fields.skip(11).take(2).filter_map(|field| field.parse::<f64>().ok()).sum();
+        ticks / TICKS
+    }
+
+    /// The most memory it ever held, in MiB.
+    pub(crate) fn peak_mib(&self) -> f64 {
+        self.status("VmHWM:") / 1024.0
+    }
+
+    fn status(&self, name: &str) -> f64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.0));
+        let status = status.unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_takes_something() {
+        let own = Process::own();
+        let before = own.cpu();
+        while own.cpu() <= before {
+            std::hint::spin_loop();
+        }
+        assert!(own.peak_mib() > 0.1);
+        // No process has this number.
+        assert_eq!((Process::of(u32::MAX).cpu(), Process::of(u32::MAX).peak_mib()), (0.0, 0.0));
+    }
+}
