@@ -35,6 +35,9 @@ pub(crate) enum LoadError {
     /// A stream of publishes broke.
     #[error("a stream of publishes broke: {0}")]
     Stream(String),
+    /// The baseline could not be had.
+    #[error("baseline: {0}")]
+    Baseline(String),
     /// A report or a message between processes cannot be read or written.
     #[error("JSON: {0}")]
     Json(#[from] serde_json::Error),

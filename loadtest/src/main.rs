@@ -17,6 +17,7 @@ mod baseline;
 mod costs;
 mod engine;
 mod error;
+mod h2load;
 mod ledger;
 mod platforms;
 mod process;

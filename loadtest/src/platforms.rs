@@ -86,6 +86,11 @@ impl Platforms {
         Process::of(self.process.id())
     }
 
+    /// Where Apple's listens.
+    pub(crate) fn apns_address(&self) -> &str {
+        &self.setup.apns.address
+    }
+
     /// What an engine's configuration says of the app and its routes; the secrets it names are
     /// written into `directory`.
     ///

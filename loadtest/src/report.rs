@@ -8,12 +8,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::costs::Spent;
 use crate::error::LoadError;
+use crate::h2load::Baseline;
 use crate::ledger::{Ledger, Track};
 use crate::scenario::{Rate, Scenario};
 use crate::wire::Tally;
 
 /// Deliveries that never came.
 const LOST: &str = "deliveries lost";
+const PUSHED: &str = "pushes acknowledged /s";
 /// Deliveries that nobody asked for.
 const STRANGE: &str = "deliveries that nobody sent";
 
@@ -57,7 +59,7 @@ impl Figures {
         let sums = ledger.sums();
         let mut per = ("notifications", ledger.acknowledged().all());
         if scenario.endpoints > 0 {
-            figures.put("pushes acknowledged /s", rate(ledger.pushed()));
+            figures.put(PUSHED, rate(ledger.pushed()));
             figures.latency("publish to provider", &ledger.pushed().late());
             per = ("pushes", ledger.pushed().all());
         }
@@ -81,6 +83,14 @@ impl Figures {
             figures.put("durable, of raw write and sync", durable / raw);
         }
         figures
+    }
+
+    /// How that is beside a sender that does nothing but send.
+    pub(crate) fn compare(&mut self, h2load: &Baseline) {
+        let pushed = self.get(PUSHED);
+        self.put("h2load pushes /s", h2load.rate);
+        self.put("pushes acknowledged, of h2load", pushed / h2load.rate);
+        self.put("simulator CPU s per 100,000 pushes of h2load", h2load.simulator_cpu);
     }
 
     fn put(&mut self, name: &str, value: f64) {

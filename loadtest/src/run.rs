@@ -14,6 +14,7 @@ use crate::baseline;
 use crate::costs::Costs;
 use crate::engine::Engine;
 use crate::error::LoadError;
+use crate::h2load;
 use crate::ledger::{Ledger, Window};
 use crate::platforms::Platforms;
 use crate::process::Process;
@@ -55,10 +56,10 @@ async fn round(
     binary: &Path,
     progress: &Progress,
 ) -> Result<Figures, LoadError> {
-    // A rate that was asked for says nothing beside what the disk can do.
-    let raw = match scenario.rate {
-        Rate::Max => Some(baseline::raw_writes(scenario.batch)?),
-        Rate::PerSecond(_) => None,
+    // A rate that is bound by something else says nothing beside what the disk can do.
+    let raw = match (scenario.rate, scenario.endpoints) {
+        (Rate::Max, 0) => Some(baseline::raw_writes(scenario.batch)?),
+        _ => None,
     };
     let window = Window { from: scenario.warm_up(), to: scenario.warm_up() + scenario.span() };
     let devices = (scenario.users, scenario.endpoints);
@@ -78,7 +79,13 @@ async fn round(
     arrived(&ledger, scenario).await;
     let costs = costs.since();
     let tally = platforms.tally().await?;
-    Ok(Figures::of(&ledger, scenario, &costs, &tally, raw))
+    let mut figures = Figures::of(&ledger, scenario, &costs, &tally, raw);
+    drop(engine);
+    if scenario.rate == Rate::Max && scenario.endpoints > 0 {
+        let baseline = h2load::measure(&mut platforms, scenario).await?;
+        baseline.into_iter().for_each(|baseline| figures.compare(&baseline));
+    }
+    Ok(figures)
 }
 
 fn room(scenario: &Scenario) -> usize {
