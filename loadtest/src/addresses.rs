@@ -2,13 +2,18 @@
 
 use campanile_proto::v1;
 
+use crate::plan::Plan;
 use crate::scenario::Scenario;
 
 /// The app under load.
 pub(crate) const APP: &str = "load";
-/// Its name at Apple.
+/// The app that publishes too much, where there is one.
+pub(crate) const NOISY: &str = "noisy";
+/// The name of the app under load at Apple.
 pub(crate) const TOPIC: &str = "com.example.load";
-/// Its name at Google.
+/// The name of the noisy one.
+pub(crate) const NOISY_TOPIC: &str = "com.example.noisy";
+/// The name of the app under load at Google.
 pub(crate) const PROJECT: &str = "load-2026";
 /// Who sends to Apple's devices, and with which key.
 pub(crate) const TEAM: &str = "LOADTEAM01";
@@ -38,18 +43,39 @@ pub(crate) fn device_of(address: &str) -> Option<(usize, usize)> {
     Some((number(user)?, number(endpoint)?))
 }
 
-/// The address of a device, as it is registered.
-pub(crate) fn address(scenario: &Scenario, user: usize, endpoint: usize) -> v1::Address {
+/// An app's name at Apple.
+pub(crate) fn topic(app: &str) -> &'static str {
+    if app == NOISY { NOISY_TOPIC } else { TOPIC }
+}
+
+/// The devices of all users: whose, and which of theirs.
+pub(crate) fn devices(scenario: &Scenario, plan: &Plan) -> impl Iterator<Item = (usize, usize)> {
+    let endpoints = scenario.endpoints;
+    (0..plan.users()).flat_map(move |user| (0..endpoints).map(move |endpoint| (user, endpoint)))
+}
+
+/// The address of a device of an app, as it is registered.
+pub(crate) fn address(scenario: &Scenario, app: &str, user: usize, endpoint: usize) -> v1::Address {
     use v1::address::Platform;
     let platform = if scenario.is_fcm(user, endpoint) {
         let target = Some(v1::fcm_address::Target::Token(fcm_token(user, endpoint)));
         Platform::Fcm(v1::FcmAddress { project: PROJECT.to_owned(), target })
     } else {
         let environment = v1::Environment::Production.into();
-        let (token, topic) = (apns_token(user, endpoint), TOPIC.to_owned());
+        let (token, topic) = (apns_token(user, endpoint), topic(app).to_owned());
         Platform::Apns(v1::ApnsAddress { token, topic, environment })
     };
     v1::Address { platform: Some(platform) }
+}
+
+/// A user by the app's own name.
+pub(crate) fn user(number: usize) -> v1::Target {
+    v1::Target { target: Some(v1::target::Target::UserId(user_id(number))) }
+}
+
+/// The app's own name of a user.
+pub(crate) fn user_id(number: usize) -> String {
+    format!("user-{number}")
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The engine under load: `campanile serve`, a process of its own.
 
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -19,30 +19,38 @@ const UP_WITHIN: Duration = Duration::from_secs(30);
 pub(crate) struct Engine {
     process: Child,
     address: String,
-    _directory: TempDir,
+    /// Where it shows its metrics.
+    metrics: String,
+    directory: TempDir,
 }
 
 impl Engine {
-    /// Starts `binary` with fresh data and routes to `platforms`.
+    /// Starts `binary` with fresh data and routes of `apps` to `platforms`.
     ///
     /// # Errors
     /// [`LoadError::Io`].
-    pub(crate) fn start(binary: &Path, platforms: &Platforms) -> Result<Self, LoadError> {
+    pub(crate) fn start(
+        binary: &Path,
+        platforms: &Platforms,
+        apps: &[&str],
+    ) -> Result<Self, LoadError> {
         let directory = tempfile::Builder::new().prefix("campanile-load-").tempdir()?;
-        // Bound and let go: the engine takes it at once, and says so if somebody was faster.
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        // Bound and let go: the engine takes them at once, and says so if somebody was faster.
+        let ports = [TcpListener::bind("127.0.0.1:0")?, TcpListener::bind("127.0.0.1:0")?];
+        let [address, metrics] = ports.map(|port| port.local_addr().map(|it| it.to_string()));
+        let (address, metrics) = (address?, metrics?);
         let config = format!(
-            "[serve]\nlisten = \"127.0.0.1:{port}\"\n[store]\ndirectory = {:?}\n\
-             [ingest]\nuser_rate = 0\n[log]\nlevel = \"warn\"\n{}",
-            directory.path().join("data").display().to_string(),
-            platforms.configure(directory.path())?,
+            "[serve]\nlisten = \"{address}\"\n[observe]\nlisten = \"{metrics}\"\n\
+             [store]\ndirectory = {:?}\n[ingest]\nuser_rate = 0\n[log]\nlevel = \"warn\"\n{}",
+            data(&directory).display().to_string(),
+            platforms.configure(apps, directory.path())?,
         );
         let file = directory.path().join("campanile.toml");
         std::fs::write(&file, config)?;
         let mut command = Command::new(binary);
         command.args(["serve", "--config"]).arg(&file).stdin(Stdio::null());
         let process = command.spawn()?;
-        Ok(Self { process, address: format!("http://127.0.0.1:{port}"), _directory: directory })
+        Ok(Self { process, address: format!("http://{address}"), metrics, directory })
     }
 
     /// A client, as soon as the engine answers.
@@ -62,6 +70,21 @@ impl Engine {
         }
     }
 
+    /// Where it is called.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Where it shows its metrics.
+    pub(crate) fn metrics(&self) -> &str {
+        &self.metrics
+    }
+
+    /// Its data directory.
+    pub(crate) fn data(&self) -> PathBuf {
+        data(&self.directory)
+    }
+
     /// What it takes.
     pub(crate) fn process(&self) -> Process {
         Process::of(self.process.id())
@@ -73,4 +96,8 @@ impl Drop for Engine {
         let _ended_already = self.process.kill();
         let _reaped = self.process.wait();
     }
+}
+
+fn data(directory: &TempDir) -> PathBuf {
+    directory.path().join("data")
 }

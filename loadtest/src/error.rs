@@ -38,6 +38,9 @@ pub(crate) enum LoadError {
     /// The baseline could not be had.
     #[error("baseline: {0}")]
     Baseline(String),
+    /// The state was not built again.
+    #[error("rebuild: {0}")]
+    Rebuild(String),
     /// A report or a message between processes cannot be read or written.
     #[error("JSON: {0}")]
     Json(#[from] serde_json::Error),
@@ -45,12 +48,16 @@ pub(crate) enum LoadError {
     #[error("histogram: {0}")]
     Histogram(#[from] hdrhistogram::CreationError),
     /// Something that was published did not arrive, or what arrived was not published.
-    #[error("{lost} deliveries were lost, {strange} arrived that nobody sent")]
+    #[error(
+        "{lost} deliveries were lost, {strange} arrived that nobody sent, {unseen} missed on streams"
+    )]
     Wrong {
         /// Deliveries that did not arrive.
         lost: u64,
         /// Deliveries that have no reason.
         strange: u64,
+        /// Notifications that a watch stream did not show.
+        unseen: u64,
     },
 }
 

@@ -8,9 +8,10 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::addresses::{TOPIC, apns_token};
+use crate::addresses::{TOPIC, apns_token, devices};
 use crate::arrival::MARK;
 use crate::error::LoadError;
+use crate::plan::Plan;
 use crate::platforms::Platforms;
 use crate::scenario::Scenario;
 use crate::wire::Tally;
@@ -76,9 +77,9 @@ pub(crate) async fn measure(
 
 /// Every Apple device once.
 fn uris(scenario: &Scenario) -> String {
-    let all = (0..scenario.users)
-        .flat_map(|user| (0..scenario.endpoints).map(move |endpoint| (user, endpoint)));
-    let apples = all.filter(|(user, endpoint)| !scenario.is_fcm(*user, *endpoint));
+    let plan = Plan::of(scenario);
+    let apples =
+        devices(scenario, &plan).filter(|(user, endpoint)| !scenario.is_fcm(*user, *endpoint));
     apples.fold(String::new(), |mut uris, (user, endpoint)| {
         // Writing into a text does not fail.
         let _written = writeln!(uris, "{HOST}{}", apns_token(user, endpoint));

@@ -1,21 +1,22 @@
 //! The ledger: what was meant to be sent when, and what of it arrived where and how often.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use hdrhistogram::{CreationError, Histogram};
+use hdrhistogram::CreationError;
+use tokio::sync::mpsc::UnboundedSender;
 
 use crate::arrival::{Arrival, Said};
-
-/// The longest time that is told apart, in microseconds; longer ones count as this.
-const LONGEST: u64 = 600_000_000;
+use crate::clearing::Clearing;
+use crate::plan::Plan;
+use crate::track::{Track, Window};
 
 /// Everything about one run. Numbers of notifications count from 0, without gaps.
 pub(crate) struct Ledger {
     /// Set when the load begins.
     began: OnceLock<Instant>,
-    users: usize,
+    plan: Plan,
     endpoints: usize,
     window: Window,
     /// When each was to be sent, in nanoseconds since the beginning, plus one; 0: not sent.
@@ -24,34 +25,32 @@ pub(crate) struct Ledger {
     arrived: Vec<AtomicU8>,
     acknowledged: Track,
     pushed: Track,
+    /// Pushes by the plan's kinds of notifications.
+    kinds: Vec<Track>,
     doubled: AtomicU64,
     strange: AtomicU64,
     heard: AtomicU64,
+    /// Who wants to know what every device shows.
+    shown: OnceLock<UnboundedSender<Shown>>,
+    clearing: Clearing,
 }
 
-/// One kind of event: how many there were, in all and while it was measured, and how late.
-pub(crate) struct Track {
-    all: AtomicU64,
-    measured: AtomicU64,
-    /// From the intended time, in microseconds; of notifications that were to be sent while it was
-    /// measured.
-    late: Mutex<Histogram<u64>>,
-}
-
-/// From when to when is measured, since the beginning.
+/// A notification that all devices of its user show.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Window {
-    pub(crate) from: Duration,
-    pub(crate) to: Duration,
+pub(crate) struct Shown {
+    pub(crate) number: usize,
+    /// As the engine calls it.
+    pub(crate) id: u128,
 }
 
 /// What a run came to.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Sums {
     /// Notifications that were sent.
     pub(crate) sent: usize,
-    /// Deliveries that did not arrive.
+    /// Pushes that did not arrive.
     pub(crate) lost: u64,
-    /// Deliveries that arrived again.
+    /// Pushes that arrived again.
     pub(crate) doubled: u64,
     /// Pushes that nobody sent, or that reached another user's device.
     pub(crate) strange: u64,
@@ -60,29 +59,38 @@ pub(crate) struct Sums {
 }
 
 impl Ledger {
-    /// A ledger for at most `most` notifications to `endpoints` endpoints each of `users` users, by
-    /// turns.
+    /// A ledger for at most `most` notifications as `plan` says, to `endpoints` endpoints each.
     ///
     /// # Errors
     /// [`CreationError`] if latencies cannot be counted.
     pub(crate) fn new(
         most: usize,
-        (users, endpoints): (usize, usize),
+        plan: Plan,
+        endpoints: usize,
         window: Window,
     ) -> Result<Self, CreationError> {
+        let kinds = plan.kinds().iter().map(|_| Track::new(window));
         Ok(Self {
             began: OnceLock::new(),
-            users,
+            plan,
             endpoints,
             window,
             intended: (0..most).map(|_| AtomicU64::new(0)).collect(),
             arrived: (0..most * endpoints).map(|_| AtomicU8::new(0)).collect(),
-            acknowledged: Track::new()?,
-            pushed: Track::new()?,
+            acknowledged: Track::new(window)?,
+            pushed: Track::new(window)?,
+            kinds: kinds.collect::<Result<_, _>>()?,
             doubled: AtomicU64::new(0),
             strange: AtomicU64::new(0),
             heard: AtomicU64::new(0),
+            shown: OnceLock::new(),
+            clearing: Clearing::new(window)?,
         })
+    }
+
+    /// Who is told what.
+    pub(crate) const fn plan(&self) -> &Plan {
+        &self.plan
     }
 
     /// What is measured.
@@ -93,6 +101,11 @@ impl Ledger {
     /// How many notifications it has room for.
     pub(crate) fn room(&self) -> usize {
         self.intended.len()
+    }
+
+    /// From now on it is told to `shown` what every device of a user shows; only the first counts.
+    pub(crate) fn tell(&self, shown: UnboundedSender<Shown>) {
+        self.shown.get_or_init(|| shown);
     }
 
     /// The load begins; only the first call counts.
@@ -114,35 +127,55 @@ impl Ledger {
 
     /// A notification is durable.
     pub(crate) fn acknowledge(&self, number: usize) {
-        if let Some(at) = self.when(number) {
-            self.acknowledged.count(at, self.now(), self.window);
+        if let Some(at) = self.intended(number) {
+            self.acknowledged.count(at, self.now());
         }
     }
 
     /// A platform accepted a push.
     pub(crate) fn arrive(&self, arrival: &Arrival) {
         self.heard.fetch_add(1, Ordering::Relaxed);
-        if self.show(arrival).is_none() {
+        let (user, endpoint) = (arrival.user, arrival.endpoint);
+        let at = Duration::from_nanos(arrival.at);
+        let known = match arrival.said {
+            Said::Show { number, id } => self.show(number, id, arrival),
+            Said::Clear { id } => self.clearing.clear(id, user, endpoint, at),
+            Said::Other => None,
+        };
+        if known.is_none() {
             self.strange.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    fn show(&self, arrival: &Arrival) -> Option<()> {
-        let Said::Show { number, .. } = arrival.said else { return None };
+    fn show(&self, number: u32, id: u128, arrival: &Arrival) -> Option<()> {
         let (number, endpoint) = (usize::try_from(number).ok()?, usize::from(arrival.endpoint));
-        let is_theirs = arrival.user as usize == number % self.users && endpoint < self.endpoints;
-        let intended = self.when(number).filter(|_| is_theirs)?;
-        let arrived = self.arrived.get(number * self.endpoints + endpoint)?;
+        let whose = usize::try_from(arrival.user).ok()?;
+        let is_theirs = whose == self.plan.user(number) && endpoint < self.endpoints;
+        let intended = self.intended(number).filter(|_| is_theirs)?;
+        let first = number * self.endpoints;
+        let devices = self.arrived.get(first..first + self.endpoints)?;
         // More than 255 would be counted as few, but never as none.
-        if arrived.fetch_add(1, Ordering::Relaxed) > 0 {
+        if devices.get(endpoint)?.fetch_add(1, Ordering::Relaxed) > 0 {
             self.doubled.fetch_add(1, Ordering::Relaxed);
             return Some(());
         }
-        self.pushed.count(intended, Duration::from_nanos(arrival.at), self.window);
+        let at = Duration::from_nanos(arrival.at);
+        self.pushed.count(intended, at);
+        if let Some(kind) = self.kinds.get(self.plan.kind(number)) {
+            kind.count(intended, at);
+        }
+        // Arrivals come one after the other, so one of them is the last.
+        if let Some(shown) = self.shown.get()
+            && devices.iter().all(|device| device.load(Ordering::Relaxed) > 0)
+        {
+            // At the end of a run nobody listens any more.
+            let _unheard = shown.send(Shown { number, id });
+        }
         Some(())
     }
 
-    fn when(&self, number: usize) -> Option<Duration> {
+    /// When a notification was to be sent; `None` if it was not.
+    pub(crate) fn intended(&self, number: usize) -> Option<Duration> {
         let intended = self.intended.get(number)?.load(Ordering::Acquire);
         intended.checked_sub(1).map(Duration::from_nanos)
     }
@@ -152,65 +185,49 @@ impl Ledger {
         &self.acknowledged
     }
 
-    /// Pushes, each once.
+    /// Pushes that show something, each once.
     pub(crate) const fn pushed(&self) -> &Track {
         &self.pushed
     }
 
+    /// The same by the plan's kinds of notifications.
+    pub(crate) fn kinds(&self) -> impl Iterator<Item = (&'static str, &Track)> {
+        self.plan.kinds().iter().copied().zip(&self.kinds)
+    }
+
+    /// What was dismissed.
+    pub(crate) const fn clearing(&self) -> &Clearing {
+        &self.clearing
+    }
+
+    /// Notifications that were sent.
+    pub(crate) fn sent(&self) -> usize {
+        // Numbers are sent in order.
+        self.intended.partition_point(|it| it.load(Ordering::Acquire) > 0)
+    }
+
+    /// Pushes of what was to be sent by `at` that did not arrive yet.
+    pub(crate) fn missing(&self, at: Duration) -> usize {
+        let due = self
+            .intended
+            .partition_point(|it| (1..=nanos(at)).contains(&it.load(Ordering::Acquire)));
+        let arrived = self.arrived.get(..due * self.endpoints).unwrap_or_default();
+        arrived.iter().filter(|it| it.load(Ordering::Relaxed) == 0).count()
+    }
+
     /// What it came to.
     pub(crate) fn sums(&self) -> Sums {
-        let is_sent = |it: &&AtomicU64| it.load(Ordering::Acquire) > 0;
-        let sent = self.intended.iter().filter(is_sent).count();
-        let arrived = self.pushed.all();
+        let sent = self.sent();
         let due = u64::try_from(sent * self.endpoints).unwrap_or(u64::MAX);
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let cleared = self.clearing.sums();
         Sums {
             sent,
-            lost: due.saturating_sub(arrived),
-            doubled: count(&self.doubled),
+            lost: due.saturating_sub(self.pushed.all()) + cleared.lost,
+            doubled: count(&self.doubled) + cleared.doubled,
             strange: count(&self.strange),
             heard: count(&self.heard),
         }
-    }
-}
-
-impl Track {
-    fn new() -> Result<Self, CreationError> {
-        // Three digits tell a millisecond from a thousandth more.
-        let late = Mutex::new(Histogram::new_with_bounds(1, LONGEST, 3)?);
-        Ok(Self { all: AtomicU64::new(0), measured: AtomicU64::new(0), late })
-    }
-
-    fn count(&self, intended: Duration, now: Duration, window: Window) {
-        self.all.fetch_add(1, Ordering::Relaxed);
-        if window.holds(now) {
-            self.measured.fetch_add(1, Ordering::Relaxed);
-        }
-        if window.holds(intended) {
-            let late = u64::try_from(now.saturating_sub(intended).as_micros()).unwrap_or(u64::MAX);
-            self.late.lock().unwrap_or_else(PoisonError::into_inner).saturating_record(late.max(1));
-        }
-    }
-
-    /// How many there were.
-    pub(crate) fn all(&self) -> u64 {
-        self.all.load(Ordering::Relaxed)
-    }
-
-    /// How many there were while it was measured.
-    pub(crate) fn measured(&self) -> u64 {
-        self.measured.load(Ordering::Relaxed)
-    }
-
-    /// How late they were, in microseconds.
-    pub(crate) fn late(&self) -> Histogram<u64> {
-        self.late.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-impl Window {
-    fn holds(&self, at: Duration) -> bool {
-        self.from <= at && at < self.to
     }
 }
 
@@ -219,59 +236,4 @@ fn nanos(span: Duration) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "test code")]
-
-    use super::*;
-
-    const ALWAYS: Window = Window { from: Duration::ZERO, to: Duration::from_secs(3600) };
-
-    fn show(ledger: &Ledger, number: u32, user: u32, endpoint: u8) {
-        let at = u64::try_from(ledger.now().as_nanos()).unwrap();
-        ledger.arrive(&Arrival { at, user, endpoint, said: Said::Show { number, id: 0 } });
-    }
-
-    #[test]
-    fn what_does_not_arrive_is_lost_and_what_arrives_again_is_doubled() {
-        let ledger = Ledger::new(4, (10, 2), ALWAYS).unwrap();
-        ledger.begin();
-        (0..3).for_each(|number| ledger.send(number, ledger.now()));
-        for (number, endpoint) in [(0, 0), (0, 1), (1, 0), (1, 0), (2, 1)] {
-            show(&ledger, number, number, endpoint);
-        }
-        let sums = ledger.sums();
-        assert_eq!((sums.sent, sums.lost, sums.doubled, sums.strange), (3, 2, 1, 0));
-        assert_eq!((ledger.pushed().all(), ledger.pushed().measured()), (4, 4));
-    }
-
-    #[test]
-    fn what_nobody_sent_or_what_others_get_is_strange_and_fills_no_gap() {
-        let ledger = Ledger::new(4, (2, 2), ALWAYS).unwrap();
-        ledger.begin();
-        ledger.send(0, ledger.now());
-        // Another user's device; a device that the user does not have; one that was never sent.
-        for (number, user, endpoint) in [(0, 1, 0), (0, 0, 2), (3, 1, 0)] {
-            show(&ledger, number, user, endpoint);
-        }
-        ledger.arrive(&Arrival { at: 0, user: 0, endpoint: 0, said: Said::Other });
-        let sums = ledger.sums();
-        assert_eq!((sums.lost, sums.strange, sums.heard), (2, 4, 4));
-    }
-
-    #[test]
-    fn lateness_counts_from_when_it_was_to_be_sent() {
-        let measured = Window { from: Duration::ZERO, to: Duration::from_secs(1800) };
-        let ledger = Ledger::new(2, (1, 1), measured).unwrap();
-        ledger.begin();
-        // It should have gone out at the beginning, and did not for 20 ms.
-        ledger.send(0, Duration::ZERO);
-        while ledger.now() < Duration::from_millis(20) {
-            std::hint::spin_loop();
-        }
-        ledger.send(1, measured.to);
-        (0..2).for_each(|number| ledger.acknowledge(number));
-        let late = ledger.acknowledged().late();
-        assert_eq!((late.len(), ledger.acknowledged().all()), (1, 2), "the other is not measured");
-        assert!(late.max() >= 20_000, "{} us", late.max());
-    }
-}
+mod tests;

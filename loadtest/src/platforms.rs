@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::timeout;
 
-use crate::addresses::{APP, KEY, TEAM, TOPIC};
+use crate::addresses::{KEY, TEAM, topic};
 use crate::arrival::Arrival;
 use crate::error::LoadError;
 use crate::process::Process;
@@ -91,23 +91,29 @@ impl Platforms {
         &self.setup.apns.address
     }
 
-    /// What an engine's configuration says of the app and its routes; the secrets it names are
+    /// What an engine's configuration says of `apps` and their routes; the secrets it names are
     /// written into `directory`.
     ///
     /// # Errors
     /// [`LoadError::Io`].
-    pub(crate) fn configure(&self, directory: &Path) -> Result<String, LoadError> {
+    pub(crate) fn configure(&self, apps: &[&str], directory: &Path) -> Result<String, LoadError> {
         let path = |name: &str| directory.join(name).display().to_string();
         let apns = &self.setup.apns;
         write_secret(&directory.join("key.p8"), &self.setup.key_pem)?;
         std::fs::write(directory.join("apns-ca.pem"), &apns.ca_pem)?;
-        let mut config = format!(
-            "[[apps]]\nid = \"{APP}\"\n[[apps.apns]]\ntopic = \"{TOPIC}\"\nteam_id = \"{TEAM}\"\n\
-             key_id = \"{KEY}\"\nkey_file = {:?}\nca_file = {:?}\naddress = \"{}\"\n",
-            path("key.p8"),
-            path("apns-ca.pem"),
-            apns.address,
-        );
+        let mut config = String::new();
+        // The first is the app under load; it comes last, so that Google's route is its.
+        for app in apps.iter().rev() {
+            config += &format!(
+                "[[apps]]\nid = \"{app}\"\n[[apps.apns]]\ntopic = \"{}\"\n\
+                 team_id = \"{TEAM}\"\nkey_id = \"{KEY}\"\nkey_file = {:?}\nca_file = {:?}\n\
+                 address = \"{}\"\n",
+                topic(app),
+                path("key.p8"),
+                path("apns-ca.pem"),
+                apns.address,
+            );
+        }
         if let Some((google, account)) = &self.setup.google {
             write_secret(&directory.join("account.json"), account)?;
             std::fs::write(directory.join("fcm-ca.pem"), &google.ca_pem)?;

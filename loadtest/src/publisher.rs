@@ -15,11 +15,12 @@ use tokio::time::sleep;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 
-use crate::addresses::APP;
+use crate::addresses::user;
 use crate::arrival::title;
 use crate::error::LoadError;
 use crate::ledger::Ledger;
-use crate::scenario::{Rate, Scenario};
+use crate::plan::Plan;
+use crate::scenario::Scenario;
 
 /// How often it is looked what is due.
 const LOOK: Duration = Duration::from_millis(1);
@@ -33,10 +34,22 @@ const TEXT: &str = "Your order is ready at the counter. Show this notification w
 type Numbers = (usize, usize);
 
 /// Publishes until the window of `ledger` ends, and then until everything that was sent is durable.
+/// Each app has a client of its own, so that none waits for another.
 ///
 /// # Errors
 /// [`LoadError`] if one is refused or a stream breaks.
 pub(crate) async fn publish(
+    clients: &[Client],
+    scenario: &Scenario,
+    ledger: &Arc<Ledger>,
+) -> Result<(), LoadError> {
+    let apps = ledger.plan().apps().iter().zip(clients);
+    let apps = apps.map(|(app, client)| publish_to(app, client, scenario, ledger));
+    try_join_all(apps).await.map(drop)
+}
+
+async fn publish_to(
+    app: &'static str,
     client: &Client,
     scenario: &Scenario,
     ledger: &Arc<Ledger>,
@@ -46,75 +59,70 @@ pub(crate) async fn publish(
     for _ in 0..scenario.streams {
         let (send, numbers) = mpsc::channel(WAITING);
         lanes.push(send);
-        streams.push(stream(client, scenario.clone(), ledger.clone(), numbers));
+        streams.push(stream(app, client, ledger.clone(), numbers));
     }
-    let (_, streams) = tokio::join!(arrivals(scenario, ledger, lanes), try_join_all(streams));
+    let (_, streams) = tokio::join!(arrivals(app, scenario, ledger, lanes), try_join_all(streams));
     streams.map(drop)
 }
 
-/// Hands out numbers as they are due. It ends early if every stream has broken.
-async fn arrivals(scenario: &Scenario, ledger: &Ledger, lanes: Vec<mpsc::Sender<Numbers>>) {
+/// Hands out an app's numbers as they are due. It ends early if a stream has broken.
+async fn arrivals(
+    app: &str,
+    scenario: &Scenario,
+    ledger: &Ledger,
+    lanes: Vec<mpsc::Sender<Numbers>>,
+) {
+    let (plan, end) = (ledger.plan(), ledger.window().to);
+    let total = plan.total(end).unwrap_or(ledger.room()).min(ledger.room());
     let (mut next, mut turn) = (0, 0);
-    loop {
+    while next < total {
         let now = ledger.now();
-        if now >= ledger.window().to || next >= ledger.room() {
+        if now >= end && plan.total(end).is_none() {
             return;
         }
-        let due = due(scenario, ledger, now, next).min(ledger.room());
+        let due = due(scenario, ledger, now, next).min(total);
         if due <= next {
             sleep(LOOK).await;
             continue;
         }
-        let count = (due - next).min(scenario.batch);
+        // Numbers of a message follow one another, so it ends where another app has its turn.
+        let is_ours = |number: &usize| plan.app(plan.user(*number)) == app;
+        let count = (next..due).take(scenario.batch).take_while(is_ours).count();
         for number in next..next + count {
-            let at = match scenario.rate {
-                Rate::Max => now,
-                Rate::PerSecond(rate) => Duration::from_secs(1) * number32(number) / rate,
-            };
-            ledger.send(number, at);
+            ledger.send(number, plan.at(number).unwrap_or(now));
         }
         let Some(lane) = lanes.get(turn % lanes.len()) else { return };
-        if lane.send((next, count)).await.is_err() {
+        if count > 0 && lane.send((next, count)).await.is_err() {
             return;
         }
-        (next, turn) = (next + count, turn + 1);
+        (next, turn) = (next + count.max(1), turn + count.min(1));
     }
 }
 
 /// How many are to be sent by now, all in all.
 fn due(scenario: &Scenario, ledger: &Ledger, now: Duration, sent: usize) -> usize {
-    match scenario.rate {
-        Rate::PerSecond(rate) => {
-            let due = now.as_secs_f64() * f64::from(rate);
-            // The end of the window is the end of it: numbers are whole.
-            due as usize + 1
-        }
-        Rate::Max => {
-            let done = match scenario.endpoints {
-                0 => ledger.acknowledged().all(),
-                endpoints => ledger.pushed().all() / endpoints as u64,
-            };
-            let under_way = sent.saturating_sub(usize::try_from(done).unwrap_or(usize::MAX));
-            sent + scenario.ahead.saturating_sub(under_way)
-        }
-    }
-}
-
-fn number32(number: usize) -> u32 {
-    u32::try_from(number).unwrap_or(u32::MAX)
+    ledger.plan().due(now).unwrap_or_else(|| {
+        let done = match scenario.endpoints {
+            0 => ledger.acknowledged().all(),
+            endpoints => ledger.pushed().all() / endpoints as u64,
+        };
+        let under_way = sent.saturating_sub(usize::try_from(done).unwrap_or(usize::MAX));
+        sent + scenario.ahead.saturating_sub(under_way)
+    })
 }
 
 /// One stream: sends what is handed to it, and reads the answers, which come in order.
 async fn stream(
+    app: &'static str,
     client: &Client,
-    scenario: Scenario,
     ledger: Arc<Ledger>,
     numbers: mpsc::Receiver<Numbers>,
 ) -> Result<(), LoadError> {
+    let plan = *ledger.plan();
     let message = move |(first, count): Numbers| v1::PublishStreamRequest {
-        app: APP.to_owned(),
+        app: app.to_owned(),
         first_sequence: first as u64,
-        notifications: (first..first + count).map(|it| notification(it, scenario.users)).collect(),
+        notifications: (first..first + count).map(|it| notification(it, &plan)).collect(),
     };
     let mut answers = client.publish_stream(ReceiverStream::new(numbers).map(message)).await?;
     while let Some(answer) = answers.next().await {
@@ -131,17 +139,12 @@ async fn stream(
     Ok(())
 }
 
-fn notification(number: usize, users: usize) -> v1::Notification {
+fn notification(number: usize, plan: &Plan) -> v1::Notification {
     let visual =
         v1::Visual { title: title(number), body: Some(TEXT.to_owned()), ..Default::default() };
     v1::Notification {
-        target: Some(user(number % users)),
+        target: Some(user(plan.user(number))),
         content: Some(v1::Content { visual: Some(visual), raw: None }),
         ..Default::default()
     }
-}
-
-/// A user by number.
-pub(crate) fn user(number: usize) -> v1::Target {
-    v1::Target { target: Some(v1::target::Target::UserId(format!("user-{number}"))) }
 }

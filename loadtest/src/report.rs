@@ -1,132 +1,49 @@
 //! What a run came to: figures of every round, their medians, and what they were measured on.
 
-use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
-use crate::costs::Spent;
 use crate::error::LoadError;
-use crate::h2load::Baseline;
-use crate::ledger::{Ledger, Track};
-use crate::scenario::{Rate, Scenario};
-use crate::wire::Tally;
-
-/// Deliveries that never came.
-const LOST: &str = "deliveries lost";
-const PUSHED: &str = "pushes acknowledged /s";
-/// Deliveries that nobody asked for.
-const STRANGE: &str = "deliveries that nobody sent";
-
-/// Figures by name. The name says the unit.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
-#[serde(transparent)]
-pub(crate) struct Figures(pub(crate) BTreeMap<String, f64>);
+use crate::figures::{Figure, Figures, LOST, STRANGE, UNSEEN};
+use crate::samples::Sample;
+use crate::scenario::Scenario;
 
 /// A run.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Report {
     /// The scenario's name.
     pub(crate) name: String,
-    /// What it was for.
-    pub(crate) about: String,
-    /// What was asked for, as the file says.
-    pub(crate) scenario: serde_json::Value,
+    /// What was asked for.
+    pub(crate) scenario: Scenario,
     /// What it ran on.
     pub(crate) machine: String,
     /// The medians.
     pub(crate) median: Figures,
     /// Every round.
-    pub(crate) rounds: Vec<Figures>,
+    pub(crate) rounds: Vec<Round>,
 }
 
-impl Figures {
-    /// What a round came to.
-    pub(crate) fn of(
-        ledger: &Ledger,
-        scenario: &Scenario,
-        costs: &Spent,
-        tally: &Tally,
-        raw: Option<f64>,
-    ) -> Self {
-        let mut figures = Self::default();
-        let seconds = scenario.span().as_secs_f64();
-        let rate = |track: &Track| track.measured() as f64 / seconds;
-        let durable = rate(ledger.acknowledged());
-        figures.put("notifications durable /s", durable);
-        figures.latency("publish to acknowledgement", &ledger.acknowledged().late());
-        let sums = ledger.sums();
-        let mut per = ("notifications", ledger.acknowledged().all());
-        if scenario.endpoints > 0 {
-            figures.put(PUSHED, rate(ledger.pushed()));
-            figures.latency("publish to provider", &ledger.pushed().late());
-            per = ("pushes", ledger.pushed().all());
-        }
-        let hundred_thousand = (per.1.max(1) as f64) / 1e5;
-        for (name, cpu, peak_mib) in costs {
-            let per = format!("{name} CPU s per 100,000 {}", per.0);
-            figures.put(&per, cpu / hundred_thousand);
-            figures.put(&format!("{name} peak memory MiB"), *peak_mib);
-        }
-        figures.put("notifications sent", sums.sent as f64);
-        figures.put(LOST, sums.lost as f64);
-        figures.put("deliveries doubled", sums.doubled as f64);
-        // What the platforms counted and what was told of it must be the same.
-        figures.put(STRANGE, (sums.strange + tally.accepted.abs_diff(sums.heard)) as f64);
-        figures.put("pushes refused by platforms", tally.rejected.values().sum::<u64>() as f64);
-        if let Rate::PerSecond(asked) = scenario.rate {
-            figures.put("durable, of what was asked for", durable / f64::from(asked));
-        }
-        if let Some(raw) = raw {
-            figures.put("raw write and sync /s", raw);
-            figures.put("durable, of raw write and sync", durable / raw);
-        }
-        figures
-    }
-
-    /// How that is beside a sender that does nothing but send.
-    pub(crate) fn compare(&mut self, h2load: &Baseline) {
-        let pushed = self.get(PUSHED);
-        self.put("h2load pushes /s", h2load.rate);
-        self.put("pushes acknowledged, of h2load", pushed / h2load.rate);
-        self.put("simulator CPU s per 100,000 pushes of h2load", h2load.simulator_cpu);
-    }
-
-    fn put(&mut self, name: &str, value: f64) {
-        self.0.insert(name.to_owned(), value);
-    }
-
-    fn latency(&mut self, name: &str, late: &Histogram<u64>) {
-        for (quantile, value) in [
-            ("p50", late.value_at_quantile(0.5)),
-            ("p99", late.value_at_quantile(0.99)),
-            ("p99.9", late.value_at_quantile(0.999)),
-            ("max", late.max()),
-        ] {
-            self.put(&format!("{name} {quantile} ms"), value as f64 / 1000.0);
-        }
-    }
-
-    /// A figure.
-    pub(crate) fn get(&self, name: &str) -> f64 {
-        self.0.get(name).copied().unwrap_or_default()
-    }
+/// A round.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct Round {
+    pub(crate) figures: Figures,
+    /// How it went, second by second.
+    pub(crate) samples: Vec<Sample>,
 }
 
 impl Report {
     /// The report of some rounds.
-    pub(crate) fn new(name: &str, scenario: Scenario, rounds: Vec<Figures>) -> Self {
-        let names = rounds.first().into_iter().flat_map(|first| first.0.keys());
-        let median = names.map(|name| {
-            let mut values: Vec<f64> = rounds.iter().map(|round| round.get(name)).collect();
+    pub(crate) fn new(name: &str, scenario: Scenario, rounds: Vec<Round>) -> Self {
+        let names = rounds.first().map(|first| first.figures.0.as_slice()).unwrap_or_default();
+        let median = names.iter().map(|Figure { name, .. }| {
+            let mut values = values(&rounds, name);
             values.sort_by(f64::total_cmp);
-            (name.clone(), values.get(values.len() / 2).copied().unwrap_or_default())
+            let value = values.get(values.len() / 2).copied().unwrap_or_default();
+            Figure { name: name.clone(), value }
         });
         let median = Figures(median.collect());
-        let about = scenario.about.clone();
-        let scenario = serde_json::to_value(scenario).unwrap_or_default();
-        Self { name: name.to_owned(), about, scenario, machine: machine(), median, rounds }
+        Self { name: name.to_owned(), scenario, machine: machine(), median, rounds }
     }
 
     /// Whether everything arrived, and nothing else.
@@ -134,48 +51,55 @@ impl Report {
     /// # Errors
     /// [`LoadError::Wrong`] over all rounds.
     pub(crate) fn judge(&self) -> Result<(), LoadError> {
-        let sum = |name| self.rounds.iter().map(|round| round.get(name)).sum::<f64>() as u64;
-        match (sum(LOST), sum(STRANGE)) {
-            (0, 0) => Ok(()),
-            (lost, strange) => Err(LoadError::Wrong { lost, strange }),
+        let sum = |name| values(&self.rounds, name).iter().sum::<f64>() as u64;
+        match (sum(LOST), sum(STRANGE), sum(UNSEEN)) {
+            (0, 0, 0) => Ok(()),
+            (lost, strange, unseen) => Err(LoadError::Wrong { lost, strange, unseen }),
         }
+    }
+
+    /// The least and the most of a figure over the rounds.
+    pub(crate) fn range(&self, name: &str) -> (f64, f64) {
+        let values = values(&self.rounds, name);
+        values.iter().fold((f64::MAX, f64::MIN), |(least, most), value| {
+            (least.min(*value), most.max(*value))
+        })
     }
 
     /// A table for people: each figure's median, and the least and most of the rounds.
     pub(crate) fn table(&self) -> String {
-        let mut text = format!("{}: {}\n{}\n\n", self.name, self.about, self.machine);
-        for (name, median) in &self.median.0 {
-            let all = self.rounds.iter().map(|round| round.get(name));
-            let (least, most) = all.fold((f64::MAX, f64::MIN), |(least, most), value| {
-                (least.min(value), most.max(value))
-            });
+        let mut text = format!("{}: {}\n{}\n\n", self.name, self.scenario.about, self.machine);
+        for Figure { name, value } in &self.median.0 {
+            let (least, most) = self.range(name);
+            let (value, least, most) = (number(*value), number(least), number(most));
             // Writing into a text does not fail.
-            let _written = writeln!(
-                text,
-                "{name:<52} {:>12}   {} to {}",
-                number(*median),
-                number(least),
-                number(most)
-            );
+            let _written = match self.rounds.len() {
+                1 => writeln!(text, "{name:<56} {value:>12}"),
+                _ => writeln!(text, "{name:<56} {value:>12}   {least} to {most}"),
+            };
         }
         text
     }
 }
 
+fn values(rounds: &[Round], name: &str) -> Vec<f64> {
+    rounds.iter().filter_map(|round| round.figures.get(name)).collect()
+}
+
 /// A comparison of two runs: each figure of both, and how many times the former the latter is.
 pub(crate) fn compare(before: &Report, after: &Report) -> String {
-    let mut text = format!("{:<52} {:>12} {:>12} {:>8}\n", "", before.name, after.name, "ratio");
-    for (name, old) in &before.median.0 {
-        let Some(new) = after.median.0.get(name) else { continue };
+    let mut text = format!("{:<56} {:>12} {:>12} {:>8}\n", "", before.name, after.name, "ratio");
+    for Figure { name, value: old } in &before.median.0 {
+        let Some(new) = after.median.get(name) else { continue };
         let ratio = if *old == 0.0 { String::new() } else { format!("{:.2}", new / old) };
         let _written =
-            writeln!(text, "{name:<52} {:>12} {:>12} {ratio:>8}", number(*old), number(*new));
+            writeln!(text, "{name:<56} {:>12} {:>12} {ratio:>8}", number(*old), number(new));
     }
     text
 }
 
 /// As many digits as say something.
-fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     match value.abs() {
         size if size >= 100.0 || value.fract() == 0.0 => format!("{value:.0}"),
         size if size >= 10.0 => format!("{value:.1}"),
@@ -201,13 +125,18 @@ fn machine() -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    #![allow(clippy::panic, reason = "test code")]
 
-    fn figures(values: &[(&str, f64)]) -> Figures {
-        Figures(values.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect())
+    use super::*;
+    use crate::figures::PUSHED;
+
+    fn round(values: &[(&str, f64)]) -> Round {
+        let mut figures = Figures::default();
+        values.iter().for_each(|(name, value)| figures.put(name, *value));
+        Round { figures, samples: Vec::new() }
     }
 
-    fn report(rounds: Vec<Figures>) -> Report {
+    fn report(rounds: Vec<Round>) -> Report {
         let scenario = "about = \"x\"\nusers = 1\nendpoints = 1\nrate = 1\nwarm_up_seconds = 0\n\
                         seconds = 1\nrepeats = 3\n";
         let scenario = toml::from_str(scenario).unwrap_or_else(|error| panic!("{error}"));
@@ -216,18 +145,25 @@ mod tests {
 
     #[test]
     fn figures_are_medians_and_losses_are_sums() {
-        let rounds = [30.0, 10.0, 20.0].map(|rate| {
-            figures(&[("pushes acknowledged /s", rate), ("deliveries lost", rate - 10.0)])
-        });
+        let rounds = [30.0, 10.0, 20.0].map(|rate| round(&[(PUSHED, rate), (LOST, rate - 10.0)]));
         let report = report(rounds.into());
-        assert_eq!(report.median.get("pushes acknowledged /s"), 20.0);
-        assert!(matches!(report.judge(), Err(LoadError::Wrong { lost: 30, strange: 0 })));
+        assert_eq!(report.median.get(PUSHED), Some(20.0));
+        assert!(matches!(
+            report.judge(),
+            Err(LoadError::Wrong { lost: 30, strange: 0, unseen: 0 })
+        ));
         assert!(report.table().contains("10 to 30"), "{}", report.table());
     }
 
     #[test]
+    fn a_run_without_fault_passes() {
+        let rounds = vec![round(&[(LOST, 0.0), (STRANGE, 0.0), (UNSEEN, 0.0)])];
+        assert!(report(rounds).judge().is_ok());
+    }
+
+    #[test]
     fn a_comparison_has_ratios() {
-        let (slow, fast) = (figures(&[("a /s", 50.0)]), figures(&[("a /s", 75.0)]));
+        let (slow, fast) = (round(&[("a /s", 50.0)]), round(&[("a /s", 75.0)]));
         let compared = compare(&report(vec![slow]), &report(vec![fast]));
         assert!(compared.contains("1.50"), "{compared}");
     }

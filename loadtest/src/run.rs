@@ -5,34 +5,41 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use campanile_api::Client;
-use campanile_proto::v1;
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::FutureExt;
+use futures::future::{OptionFuture, pending};
+use tokio::sync::mpsc::unbounded_channel;
 use tokio::time::sleep;
 
-use crate::addresses::{APP, address};
 use crate::baseline;
 use crate::costs::Costs;
+use crate::dismisser::dismiss;
 use crate::engine::Engine;
 use crate::error::LoadError;
+use crate::figures::Figures;
 use crate::h2load;
-use crate::ledger::{Ledger, Window};
+use crate::ledger::Ledger;
+use crate::plan::Plan;
 use crate::platforms::Platforms;
 use crate::process::Process;
-use crate::progress::Progress;
 use crate::publisher::publish;
-use crate::report::{Figures, Report};
+use crate::registry::Registry;
+use crate::report::{Report, Round};
+use crate::samples::Sampler;
 use crate::scenario::{Rate, Scenario};
+use crate::track::Window;
+use crate::trouble::{outage, rebuild};
+use crate::watchers::Watchers;
 
 /// Pushes, or if there are none notifications, that a run with `max` has room for a second; and
 /// notifications in all.
 const MOST_A_SECOND: u64 = 400_000;
 const MOST: u64 = 8_000_000;
-/// Registrations under way at once.
-const REGISTRATIONS: usize = 64;
-/// After so long without another push, what has not arrived is lost.
+/// After so long without anything new, what has not arrived is lost.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How often it is looked whether everything has arrived.
 const LOOK: Duration = Duration::from_millis(20);
+/// How long memory is given to come to rest.
+const REST: Duration = Duration::from_secs(1);
 
 /// Runs `scenario` against `binary`, as often as it says.
 ///
@@ -45,82 +52,153 @@ pub(crate) async fn run(
 ) -> Result<Report, LoadError> {
     let mut rounds = Vec::with_capacity(scenario.repeats);
     for number in 1..=scenario.repeats {
-        let progress = Progress::new(name, (number, scenario.repeats), &scenario);
-        rounds.push(round(&scenario, binary, &progress).await?);
+        let sampler = Sampler::new(name, (number, scenario.repeats), &scenario);
+        rounds.push(round(&scenario, binary, sampler).await?);
     }
     Ok(Report::new(name, scenario, rounds))
 }
 
-async fn round(
-    scenario: &Scenario,
-    binary: &Path,
-    progress: &Progress,
-) -> Result<Figures, LoadError> {
+/// What there is in a round.
+struct Stage<'a> {
+    scenario: &'a Scenario,
+    binary: &'a Path,
+    ledger: Arc<Ledger>,
+    platforms: Platforms,
+    engine: Engine,
+    /// A client for each app.
+    clients: Vec<Client>,
+    registry: Registry,
+    watchers: Option<Watchers>,
+}
+
+async fn round(scenario: &Scenario, binary: &Path, sampler: Sampler) -> Result<Round, LoadError> {
+    let mut figures = Figures::default();
     // A rate that is bound by something else says nothing beside what the disk can do.
-    let raw = match (scenario.rate, scenario.endpoints) {
-        (Rate::Max, 0) => Some(baseline::raw_writes(scenario.batch)?),
-        _ => None,
-    };
-    let window = Window { from: scenario.warm_up(), to: scenario.warm_up() + scenario.span() };
-    let devices = (scenario.users, scenario.endpoints);
-    let ledger = Arc::new(Ledger::new(room(scenario), devices, window)?);
-    let hearing = ledger.clone();
-    let mut platforms = Platforms::start(scenario, move |push| hearing.arrive(push)).await?;
-    let mut engine = Engine::start(binary, &platforms)?;
-    let client = engine.client().await?;
-    register(&client, scenario).await?;
-    let costs = Costs::of([engine.process(), platforms.process(), Process::own()]);
-    platforms.begin()?;
-    ledger.begin();
-    tokio::select! {
-        published = publish(&client, scenario, &ledger) => published?,
-        never = progress.tell(&ledger) => match never {},
+    if scenario.rate == Rate::Max && scenario.endpoints == 0 {
+        figures.disk(baseline::raw_writes(scenario.batch)?);
     }
-    arrived(&ledger, scenario).await;
-    let costs = costs.since();
-    let tally = platforms.tally().await?;
-    let mut figures = Figures::of(&ledger, scenario, &costs, &tally, raw);
+    let mut stage = Stage::set(scenario, binary, &mut figures).await?;
+    let engine = stage.engine.process();
+    let costs = Costs::of([engine.clone(), stage.platforms.process(), Process::own()]);
+    stage.platforms.begin()?;
+    stage.ledger.begin();
+    let (ledger, metrics) = (stage.ledger.clone(), stage.engine.metrics().to_owned());
+    tokio::select! {
+        done = stage.load(&mut figures) => done?,
+        never = sampler.take(&ledger, &engine, &metrics) => match never {},
+    }
+    figures.spent(&costs.since(), &ledger);
+    figures.ledger(&ledger, scenario);
+    if let Some(watchers) = &stage.watchers {
+        figures.watchers(watchers, &ledger);
+    }
+    figures.tally(&stage.platforms.tally().await?, &ledger);
+    let Stage { engine, mut platforms, watchers, .. } = stage;
+    // Those who follow go first, or they would complain.
+    drop(watchers);
     drop(engine);
     if scenario.rate == Rate::Max && scenario.endpoints > 0 {
         let baseline = h2load::measure(&mut platforms, scenario).await?;
-        baseline.into_iter().for_each(|baseline| figures.compare(&baseline));
+        baseline.into_iter().for_each(|baseline| figures.h2load(&baseline));
     }
-    Ok(figures)
+    Ok(Round { figures, samples: sampler.taken() })
 }
 
-fn room(scenario: &Scenario) -> usize {
-    let seconds = scenario.warm_up_seconds + scenario.seconds;
-    let most = match scenario.rate {
-        Rate::Max => (seconds * MOST_A_SECOND / scenario.endpoints.max(1) as u64).min(MOST),
-        // One more for the end of the window.
-        Rate::PerSecond(rate) => seconds * u64::from(rate) + 1,
-    };
-    usize::try_from(most).unwrap_or(usize::MAX)
-}
+impl<'a> Stage<'a> {
+    async fn set(
+        scenario: &'a Scenario,
+        binary: &'a Path,
+        figures: &mut Figures,
+    ) -> Result<Self, LoadError> {
+        let window = Window { from: scenario.warm_up(), to: scenario.warm_up() + scenario.span() };
+        let plan = Plan::of(scenario);
+        let ledger = Ledger::new(room(scenario, &plan, window), plan, scenario.endpoints, window)?;
+        let ledger = Arc::new(ledger);
+        let hearing = ledger.clone();
+        let platforms = Platforms::start(scenario, move |push| hearing.arrive(push)).await?;
+        let mut engine = Engine::start(binary, &platforms, plan.apps())?;
+        let mut clients = Vec::new();
+        for _ in plan.apps() {
+            clients.push(engine.client().await?);
+        }
+        let client = clients.first().ok_or(LoadError::NotUp(Duration::ZERO))?;
+        let registry = Registry::fill(client, scenario, &plan).await?;
+        let mut watchers = None;
+        if let Some(watch) = scenario.watch {
+            sleep(REST).await;
+            let before = engine.process().held_kib();
+            watchers = Some(Watchers::start(engine.address(), watch, &ledger).await?);
+            sleep(REST).await;
+            let each = (engine.process().held_kib() - before) / watch.streams as f64;
+            figures.put("engine memory per idle watch stream KiB", each);
+        }
+        Ok(Self { scenario, binary, ledger, platforms, engine, clients, registry, watchers })
+    }
 
-async fn register(client: &Client, scenario: &Scenario) -> Result<(), LoadError> {
-    let all = (0..scenario.users)
-        .flat_map(|user| (0..scenario.endpoints).map(move |endpoint| (user, endpoint)));
-    let calls = all.map(|(user, endpoint)| async move {
-        let request = v1::RegisterEndpointRequest {
-            app: APP.to_owned(),
-            user_id: format!("user-{user}"),
-            installation_id: format!("device-{endpoint}"),
-            address: Some(address(scenario, user, endpoint)),
-            ..Default::default()
+    /// The load, with whatever happens meanwhile, until everything has arrived.
+    async fn load(&mut self, figures: &mut Figures) -> Result<(), LoadError> {
+        let Self { scenario, binary, ledger, platforms, engine, clients, registry, watchers } =
+            self;
+        let dismissing: OptionFuture<_> = match (scenario.dismiss, clients.first()) {
+            (true, Some(client)) => {
+                let (tell, shown) = unbounded_channel();
+                ledger.tell(tell);
+                Some(dismiss(client, scenario, ledger, registry, shown)).into()
+            }
+            _ => None.into(),
         };
-        client.register_endpoint(request).await?;
-        Ok::<_, LoadError>(())
-    });
-    stream::iter(calls).buffer_unordered(REGISTRATIONS).try_collect().await
+        // It ends with an error only.
+        let dismissing = dismissing.then(|ended| match ended {
+            Some(Err(error)) => futures::future::ready(error).left_future(),
+            _ => pending().right_future(),
+        });
+        let outage: OptionFuture<_> =
+            scenario.outage.map(|it| outage(it, ledger, platforms)).into();
+        let rebuild: OptionFuture<_> = scenario
+            .rebuild_after_seconds
+            .map(|after| rebuild(Duration::from_secs(after), scenario, ledger, binary, engine))
+            .into();
+        let storm: OptionFuture<_> = watchers.as_ref().map(|it| it.storm(ledger)).into();
+        let load = async {
+            let (drained, rebuilt, (), _) = tokio::try_join!(
+                outage.map(Option::transpose),
+                rebuild.map(Option::transpose),
+                publish(clients, scenario, ledger),
+                storm.map(Ok::<_, LoadError>),
+            )?;
+            drained.iter().for_each(|drained| figures.drained(drained));
+            rebuilt.iter().for_each(|rebuilt| figures.rebuilt(rebuilt));
+            arrived(ledger, scenario, watchers.as_ref()).await;
+            Ok::<_, LoadError>(())
+        };
+        tokio::select! {
+            done = load => done,
+            error = dismissing => Err(error),
+        }
+    }
 }
 
-/// Waits until everything that was published has arrived, or nothing has for too long.
-async fn arrived(ledger: &Ledger, scenario: &Scenario) {
+fn room(scenario: &Scenario, plan: &Plan, window: Window) -> usize {
+    plan.total(window.to).unwrap_or_else(|| {
+        let seconds = scenario.warm_up_seconds + scenario.seconds;
+        let most = (seconds * MOST_A_SECOND / scenario.endpoints.max(1) as u64).min(MOST);
+        usize::try_from(most).unwrap_or(usize::MAX)
+    })
+}
+
+/// Waits until everything has arrived wherever it has to, or nothing has for too long.
+async fn arrived(ledger: &Ledger, scenario: &Scenario, watchers: Option<&Watchers>) {
     let (mut seen, mut quiet) = (0, Duration::ZERO);
-    while scenario.endpoints > 0 && ledger.sums().lost > 0 && quiet < PATIENCE {
-        let now = ledger.pushed().all();
-        quiet = if now > seen { Duration::ZERO } else { quiet + LOOK };
+    loop {
+        let (sums, cleared) = (ledger.sums(), ledger.clearing().sums());
+        let to_dismiss =
+            if scenario.dismiss { (sums.sent as u64).saturating_sub(cleared.dismissed) } else { 0 };
+        let unseen = watchers.map_or(0, |watchers| watchers.lost(ledger));
+        if sums.lost + to_dismiss + unseen == 0 || quiet >= PATIENCE {
+            return;
+        }
+        let now = sums.lost + to_dismiss + unseen;
+        quiet = if now == seen { quiet + LOOK } else { Duration::ZERO };
         seen = now;
         sleep(LOOK).await;
     }

@@ -38,6 +38,45 @@ pub(crate) struct Scenario {
     /// With `rate = "max"`: notifications that are not everywhere yet, before the next is sent.
     #[serde(default = "ahead")]
     pub(crate) ahead: usize,
+    /// How many notifications in a hundred are the first user's, apart from its turn.
+    #[serde(default)]
+    pub(crate) hot_percent: usize,
+    /// From the middle of what is measured on, another app publishes this many times as much to as
+    /// many users of its own; 0: there is none.
+    #[serde(default)]
+    pub(crate) noisy_times: usize,
+    /// Whether each notification is dismissed on one of its user's devices, as soon as all show it.
+    #[serde(default)]
+    pub(crate) dismiss: bool,
+    /// When nothing reaches a platform.
+    pub(crate) outage: Option<Outage>,
+    /// Who follows users live.
+    pub(crate) watch: Option<Watch>,
+    /// When the state is built again beside the one that serves, in seconds after the warm-up.
+    pub(crate) rebuild_after_seconds: Option<u64>,
+}
+
+/// When nothing reaches a platform.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Outage {
+    /// From when on, in seconds after the warm-up.
+    pub(crate) after_seconds: u64,
+    /// For how long.
+    pub(crate) seconds: u64,
+}
+
+/// Who follows users live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Watch {
+    /// Streams, one of each user by turns.
+    pub(crate) streams: usize,
+    /// Streams of one connection.
+    pub(crate) per_connection: usize,
+    /// How often all connections are cut at once and made again; 0: never.
+    #[serde(default)]
+    pub(crate) cut_every_seconds: u64,
 }
 
 /// How fast notifications come.
@@ -118,6 +157,39 @@ impl Scenario {
             (within(self.streams, 64), "streams", "must be 1 to 64"),
             (within(self.batch, 500), "batch", "must be 1 to 500, the most in a message"),
             (within(self.ahead, 1_000_000), "ahead", "must be 1 to 1000000"),
+            (self.hot_percent <= 100, "hot_percent", "must be at most 100"),
+            (self.noisy_times <= 100, "noisy_times", "must be at most 100"),
+            (
+                self.noisy_times == 0
+                    || (self.rate != Rate::Max && self.hot_percent == 0 && self.fcm_percent == 0),
+                "noisy_times",
+                "needs a rate, no hot user and Apple devices only",
+            ),
+            (
+                !self.dismiss || (self.endpoints > 0 && self.noisy_times == 0),
+                "dismiss",
+                "needs devices and one app",
+            ),
+            (
+                self.outage.is_none_or(|it| it.after_seconds + it.seconds < self.seconds),
+                "outage",
+                "must end before what is measured",
+            ),
+            (
+                self.watch.is_none_or(|it| within(it.streams, 10_000)),
+                "watch.streams",
+                "must be 1 to 10000",
+            ),
+            (
+                self.watch.is_none_or(|it| within(it.per_connection, 256)),
+                "watch.per_connection",
+                "must be 1 to 256, the most that the server takes",
+            ),
+            (
+                self.rebuild_after_seconds.is_none_or(|it| it < self.seconds),
+                "rebuild_after_seconds",
+                "must be before the end of what is measured",
+            ),
         ]
         .into_iter()
         .find_map(|(is_sound, field, reason)| (!is_sound).then_some((field, reason)))
@@ -214,6 +286,13 @@ mod tests {
             ("rate = 10", "rate = \"fast\"", "must be a number of notifications a second"),
             ("users = 2", "user = 2", "unknown field `user`"),
             ("seconds = 1\n", "", "missing field `seconds`"),
+            ("rate = 10", "rate = \"max\"\nnoisy_times = 10", "noisy_times: needs a rate"),
+            (
+                "repeats = 1",
+                "repeats = 1\n[outage]\nafter_seconds = 0\nseconds = 9",
+                "outage: must end",
+            ),
+            ("repeats = 1", "repeats = 1\n[watch]\nstreams = 9", "missing field `per_connection`"),
         ] {
             let told_now = with(from, to).unwrap_err();
             assert!(told_now.contains(told), "{told_now} for {to}");

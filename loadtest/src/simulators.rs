@@ -8,9 +8,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use campanile_simulate::{Accepted, Action, Fate, Fault, Recording, Tap, When, apns, fcm};
 
-use crate::addresses::{KEY, PROJECT, TEAM, TOPIC, apns_token, device_of, fcm_token};
+use crate::addresses::{KEY, PROJECT, TEAM, apns_token, device_of, devices, fcm_token, topic};
 use crate::arrival::{Arrival, Said};
 use crate::error::LoadError;
+use crate::plan::Plan;
 use crate::scenario::Scenario;
 use crate::wire::{self, Order, Place, Setup, Tally, Word};
 
@@ -84,7 +85,6 @@ impl Simulators {
         let config = apns::Config { recording, tap: Some(tap), ..apns::Config::default() };
         let apns = apns::Simulator::spawn_thread(config).map_err(LoadError::platform)?;
         let key = apns.generate_key(TEAM, KEY).map_err(LoadError::platform)?;
-        apns.register_topic(TEAM, TOPIC);
         let mut google = None;
         if scenario.fcm_percent > 0 {
             let listening = heard.clone();
@@ -103,9 +103,11 @@ impl Simulators {
     }
 
     fn register(&self, scenario: &Scenario) -> Result<(), LoadError> {
-        let all = (0..scenario.users)
-            .flat_map(|user| (0..scenario.endpoints).map(move |endpoint| (user, endpoint)));
-        for (user, endpoint) in all {
+        let plan = Plan::of(scenario);
+        for app in plan.apps() {
+            self.apns.register_topic(TEAM, topic(app));
+        }
+        for (user, endpoint) in devices(scenario, &plan) {
             match &self.google {
                 Some((fcm, _)) if scenario.is_fcm(user, endpoint) => {
                     fcm.register_device(PROJECT, &fcm_token(user, endpoint))
@@ -113,9 +115,9 @@ impl Simulators {
                 }
                 _ => {
                     let production = apns::Environment::Production;
-                    self.apns
-                        .register_device(&apns_token(user, endpoint), TOPIC, production)
-                        .map_err(LoadError::platform)?;
+                    let (token, topic) = (apns_token(user, endpoint), topic(plan.app(user)));
+                    let registered = self.apns.register_device(&token, topic, production);
+                    registered.map_err(LoadError::platform)?;
                 }
             }
         }

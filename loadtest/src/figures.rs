@@ -1,0 +1,163 @@
+//! The figures of a round, in the order in which they are told. The name says the unit.
+
+use hdrhistogram::Histogram;
+use serde::{Deserialize, Serialize};
+
+use crate::costs::Spent;
+use crate::h2load::Baseline;
+use crate::ledger::Ledger;
+use crate::scenario::{Rate, Scenario};
+use crate::track::Track;
+use crate::trouble::{Drained, Rebuilt};
+use crate::watchers::Watchers;
+use crate::wire::Tally;
+
+/// Pushes a second.
+pub(crate) const PUSHED: &str = "pushes acknowledged /s";
+/// Durable notifications a second.
+const DURABLE: &str = "notifications durable /s";
+/// What the disk does a second.
+const RAW: &str = "raw write and sync /s";
+/// Deliveries that never came.
+pub(crate) const LOST: &str = "deliveries lost";
+/// Deliveries that nobody asked for.
+pub(crate) const STRANGE: &str = "deliveries that nobody sent";
+/// Notifications that were not shown on a watch stream.
+pub(crate) const UNSEEN: &str = "notifications lost on watch streams";
+
+/// Figures with their names.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(transparent)]
+pub(crate) struct Figures(pub(crate) Vec<Figure>);
+
+/// A figure.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct Figure {
+    pub(crate) name: String,
+    pub(crate) value: f64,
+}
+
+impl Figures {
+    /// Adds a figure.
+    pub(crate) fn put(&mut self, name: &str, value: f64) {
+        self.0.push(Figure { name: name.to_owned(), value });
+    }
+
+    /// A figure by name; `None` if there is none.
+    pub(crate) fn get(&self, name: &str) -> Option<f64> {
+        self.0.iter().find(|figure| figure.name == name).map(|figure| figure.value)
+    }
+
+    /// How many times one figure another one is.
+    fn ratio(&mut self, name: &str, of: &str, to: &str) {
+        if let (Some(of), Some(to)) = (self.get(of), self.get(to))
+            && to > 0.0
+        {
+            self.put(name, of / to);
+        }
+    }
+
+    fn latency(&mut self, name: &str, late: &Histogram<u64>) {
+        for (quantile, value) in [
+            ("p50", late.value_at_quantile(0.5)),
+            ("p99", late.value_at_quantile(0.99)),
+            ("p99.9", late.value_at_quantile(0.999)),
+            ("max", late.max()),
+        ] {
+            self.put(&format!("{name} {quantile} ms"), value as f64 / 1000.0);
+        }
+    }
+
+    /// Rates and latencies, and what was lost and doubled.
+    pub(crate) fn ledger(&mut self, ledger: &Ledger, scenario: &Scenario) {
+        let seconds = scenario.span().as_secs_f64();
+        let rate = |track: &Track| track.measured() as f64 / seconds;
+        self.put(DURABLE, rate(ledger.acknowledged()));
+        if let Rate::PerSecond(_) = scenario.rate {
+            let (from, to) = (ledger.window().from, ledger.window().to);
+            let total = |at| ledger.plan().total(at).unwrap_or_default() as f64;
+            self.put("notifications asked for /s", (total(to) - total(from)) / seconds);
+            self.ratio("durable, of what was asked for", DURABLE, "notifications asked for /s");
+        }
+        self.latency("publish to acknowledgement", &ledger.acknowledged().late());
+        if scenario.endpoints > 0 {
+            self.put(PUSHED, rate(ledger.pushed()));
+            self.latency("publish to provider", &ledger.pushed().late());
+        }
+        for (kind, track) in ledger.kinds() {
+            self.latency(&format!("{kind}: publish to provider"), &track.late());
+        }
+        if scenario.dismiss {
+            let (clearing, cleared) = (ledger.clearing(), ledger.clearing().sums());
+            self.put("dismissals", cleared.dismissed as f64);
+            self.put("dismissals on every device /s", rate(clearing.last()));
+            self.latency("dismiss to last device", &clearing.last().late());
+        }
+        let sums = ledger.sums();
+        self.put("notifications sent", sums.sent as f64);
+        self.put(LOST, sums.lost as f64);
+        self.put("deliveries doubled", sums.doubled as f64);
+        self.ratio("durable, of raw write and sync", DURABLE, RAW);
+    }
+
+    /// What each process took.
+    pub(crate) fn spent(&mut self, spent: &Spent, ledger: &Ledger) {
+        let (what, count) = match ledger.sums().heard {
+            0 => ("notifications", ledger.acknowledged().all()),
+            heard => ("pushes", heard),
+        };
+        for (name, cpu, peak_mib) in spent {
+            let each = cpu * 1e5 / count.max(1) as f64;
+            self.put(&format!("{name} CPU s per 100,000 {what}"), each);
+            self.put(&format!("{name} peak memory MiB"), *peak_mib);
+        }
+    }
+
+    /// What the disk does alone.
+    pub(crate) fn disk(&mut self, raw: f64) {
+        self.put(RAW, raw);
+    }
+
+    /// What the platforms counted: it must be what was told of it.
+    pub(crate) fn tally(&mut self, tally: &Tally, ledger: &Ledger) {
+        let sums = ledger.sums();
+        self.put(STRANGE, (sums.strange + tally.accepted.abs_diff(sums.heard)) as f64);
+        self.put("pushes refused by platforms", tally.rejected.values().sum::<u64>() as f64);
+    }
+
+    /// What those who follow users saw.
+    pub(crate) fn watchers(&mut self, watchers: &Watchers, ledger: &Ledger) {
+        let followed = watchers.followed();
+        self.latency("publish to watch stream", &followed.shown.late());
+        if followed.resumed.all() > 0 {
+            self.put("watch streams resumed", followed.resumed.all() as f64);
+            self.latency("cut to resumed", &followed.resumed.late());
+        }
+        self.put("watch streams that broke", followed.broken() as f64);
+        self.put(UNSEEN, watchers.lost(ledger) as f64);
+    }
+
+    /// What came of an outage.
+    pub(crate) fn drained(&mut self, drained: &Drained) {
+        let seconds = drained.all.as_secs_f64();
+        self.put("backlog at the end of the outage, pushes", drained.backlog as f64);
+        self.put("end of the outage to first push s", drained.first.as_secs_f64());
+        self.put("end of the outage to last push of the backlog s", seconds);
+        self.put("backlog drained /s", drained.backlog as f64 / seconds.max(0.001));
+    }
+
+    /// What came of building the state again.
+    pub(crate) fn rebuilt(&mut self, rebuilt: &Rebuilt) {
+        self.put("rebuild records", rebuilt.records as f64);
+        self.put("rebuild s", rebuilt.seconds);
+        self.put("rebuild records /s", rebuilt.records as f64 / rebuilt.seconds.max(0.001));
+    }
+
+    /// What a sender achieves that does nothing but send.
+    pub(crate) fn h2load(&mut self, h2load: &Baseline) {
+        const THERE: &str = "h2load pushes /s";
+        self.put(THERE, h2load.rate);
+        self.ratio("pushes acknowledged, of h2load", PUSHED, THERE);
+        self.put("simulator CPU s per 100,000 pushes of h2load", h2load.simulator_cpu);
+    }
+}
