@@ -41,6 +41,9 @@ pub(crate) enum LoadError {
     /// The state was not built again.
     #[error("rebuild: {0}")]
     Rebuild(String),
+    /// A plot cannot be drawn.
+    #[error("plot: {0}")]
+    Plot(String),
     /// A report or a message between processes cannot be read or written.
     #[error("JSON: {0}")]
     Json(#[from] serde_json::Error),
@@ -62,6 +65,11 @@ pub(crate) enum LoadError {
 }
 
 impl LoadError {
+    /// A plot's error.
+    pub(crate) fn plot(error: impl std::fmt::Display) -> Self {
+        Self::Plot(error.to_string())
+    }
+
     /// A simulated platform's error.
     pub(crate) fn platform(error: impl std::fmt::Display) -> Self {
         Self::Platform(error.to_string())

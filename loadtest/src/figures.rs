@@ -37,6 +37,30 @@ pub(crate) struct Figure {
     pub(crate) value: f64,
 }
 
+/// How late the slowest of so many were.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct Curve {
+    /// Of what.
+    pub(crate) name: String,
+    /// How many, and milliseconds.
+    pub(crate) points: Vec<(f64, f64)>,
+}
+
+impl Curve {
+    /// Of what was recorded in microseconds, from the median to the slowest; `None` if nothing was.
+    pub(crate) fn of(name: &str, late: &Histogram<u64>) -> Option<Self> {
+        let most = late.len() as f64;
+        // Three points between each number and twice as many.
+        let steps =
+            (3..).map(|step| (f64::from(step) / 3.0).exp2()).take_while(|many| *many < most);
+        let points = steps
+            .chain((most > 2.0).then_some(most))
+            .map(|many| (many, late.value_at_quantile(1.0 - 1.0 / many) as f64 / 1000.0));
+        let points: Vec<_> = points.collect();
+        (!points.is_empty()).then(|| Self { name: name.to_owned(), points })
+    }
+}
+
 impl Figures {
     /// Adds a figure.
     pub(crate) fn put(&mut self, name: &str, value: f64) {
@@ -159,5 +183,34 @@ impl Figures {
         self.put(THERE, h2load.rate);
         self.ratio("pushes acknowledged, of h2load", PUSHED, THERE);
         self.put("simulator CPU s per 100,000 pushes of h2load", h2load.simulator_cpu);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "test code")]
+
+    use super::*;
+
+    #[test]
+    fn a_curve_goes_from_the_median_to_the_slowest() {
+        let mut late = Histogram::new(3).unwrap();
+        assert!(Curve::of("x", &late).is_none());
+        (1..=1000).for_each(|ms| late.record(ms * 1000).unwrap());
+        let points = Curve::of("x", &late).unwrap().points;
+        let (first, last) = (*points.first().unwrap(), *points.last().unwrap());
+        assert_eq!((first.0, last.0), (2.0, 1000.0));
+        assert!((first.1 - 500.0).abs() < 1.0 && (last.1 - 1000.0).abs() < 2.0, "{points:?}");
+        assert!(points.is_sorted_by(|a, b| a.0 < b.0 && a.1 <= b.1));
+    }
+
+    #[test]
+    fn a_ratio_needs_both_figures() {
+        let mut figures = Figures::default();
+        figures.put("a", 3.0);
+        figures.ratio("a, of b", "a", "b");
+        figures.put("b", 4.0);
+        figures.ratio("a, of b", "a", "b");
+        assert_eq!((figures.get("a, of b"), figures.0.len()), (Some(0.75), 3));
     }
 }

@@ -195,6 +195,16 @@ impl Ledger {
         self.plan.kinds().iter().copied().zip(&self.kinds)
     }
 
+    /// Everything that has a latency, by name.
+    pub(crate) fn latencies(&self) -> impl Iterator<Item = (&'static str, &Track)> {
+        let own = [
+            ("publish to acknowledgement", &self.acknowledged),
+            ("publish to provider", &self.pushed),
+            ("dismiss to last device", self.clearing.last()),
+        ];
+        own.into_iter().chain(self.kinds())
+    }
+
     /// What was dismissed.
     pub(crate) const fn clearing(&self) -> &Clearing {
         &self.clearing

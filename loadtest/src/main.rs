@@ -21,10 +21,12 @@ mod engine;
 mod error;
 mod figures;
 mod h2load;
+mod html;
 mod ledger;
 mod metrics;
 mod plan;
 mod platforms;
+mod plots;
 mod process;
 mod publisher;
 mod registry;
@@ -72,6 +74,9 @@ enum Command {
         /// Write the report here too, as JSON
         #[arg(long)]
         json: Option<PathBuf>,
+        /// Write it here as a page with plots
+        #[arg(long)]
+        html: Option<PathBuf>,
     },
     /// Compare two reports
     Compare {
@@ -97,7 +102,7 @@ fn main() -> ExitCode {
 
 fn work(command: Command) -> Result<(), LoadError> {
     match command {
-        Command::Run { scenario, engine, json } => {
+        Command::Run { scenario, engine, json, html } => {
             let name = scenario.file_stem().unwrap_or_default().to_string_lossy().into_owned();
             let asked = Scenario::read(&scenario)?;
             // The engine has the other one.
@@ -107,6 +112,9 @@ fn work(command: Command) -> Result<(), LoadError> {
             println!("{}", report.table());
             if let Some(path) = json {
                 serde_json::to_writer_pretty(File::create(path)?, &report)?;
+            }
+            if let Some(path) = html {
+                std::fs::write(path, html::page(&report)?)?;
             }
             report.judge()
         }

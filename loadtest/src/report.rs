@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde::{Deserialize, Serialize};
 
 use crate::error::LoadError;
-use crate::figures::{Figure, Figures, LOST, STRANGE, UNSEEN};
+use crate::figures::{Curve, Figure, Figures, LOST, STRANGE, UNSEEN};
 use crate::samples::Sample;
 use crate::scenario::Scenario;
 
@@ -30,6 +30,8 @@ pub(crate) struct Round {
     pub(crate) figures: Figures,
     /// How it went, second by second.
     pub(crate) samples: Vec<Sample>,
+    /// How late the slowest were.
+    pub(crate) curves: Vec<Curve>,
 }
 
 impl Report {
@@ -133,7 +135,7 @@ mod tests {
     fn round(values: &[(&str, f64)]) -> Round {
         let mut figures = Figures::default();
         values.iter().for_each(|(name, value)| figures.put(name, *value));
-        Round { figures, samples: Vec::new() }
+        Round { figures, samples: Vec::new(), curves: Vec::new() }
     }
 
     fn report(rounds: Vec<Round>) -> Report {

@@ -15,7 +15,7 @@ use crate::costs::Costs;
 use crate::dismisser::dismiss;
 use crate::engine::Engine;
 use crate::error::LoadError;
-use crate::figures::Figures;
+use crate::figures::{Curve, Figures};
 use crate::h2load;
 use crate::ledger::Ledger;
 use crate::plan::Plan;
@@ -101,7 +101,8 @@ async fn round(scenario: &Scenario, binary: &Path, sampler: Sampler) -> Result<R
         let baseline = h2load::measure(&mut platforms, scenario).await?;
         baseline.into_iter().for_each(|baseline| figures.h2load(&baseline));
     }
-    Ok(Round { figures, samples: sampler.taken() })
+    let curves = ledger.latencies().filter_map(|(name, track)| Curve::of(name, &track.late()));
+    Ok(Round { figures, samples: sampler.taken(), curves: curves.collect() })
 }
 
 impl<'a> Stage<'a> {
