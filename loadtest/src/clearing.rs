@@ -24,6 +24,7 @@ struct Items {
 }
 
 struct Item {
+    number: u32,
     user: u32,
     /// When it was to be dismissed.
     at: Duration,
@@ -33,6 +34,14 @@ struct Item {
     others: u32,
     /// A bit for each device that has heard.
     heard: u32,
+}
+
+/// A notification of a user that is to be dismissed at a time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Dismissal {
+    pub(crate) number: u32,
+    pub(crate) user: u32,
+    pub(crate) at: Duration,
 }
 
 /// What became of dismissals.
@@ -55,12 +64,18 @@ impl Clearing {
         Ok(Self { items: Mutex::default(), last: Track::new(window)? })
     }
 
-    /// `id` of `user` is to be dismissed at `at`: the devices of `others` may hear of it, those of
-    /// `due` must. Both have a bit for each device.
-    pub(crate) fn dismiss(&self, id: u128, user: u32, at: Duration, (others, due): (u32, u32)) {
+    /// `id` is to be dismissed: the devices of `others` may hear of it, those of `due` must. Both
+    /// have a bit for each device.
+    pub(crate) fn dismiss(&self, id: u128, dismissal: Dismissal, (others, due): (u32, u32)) {
+        let Dismissal { number, user, at } = dismissal;
         let mut items = self.items();
         items.due += u64::from(due.count_ones());
-        items.dismissed.insert(id, Item { user, at, left: due, others, heard: 0 });
+        items.dismissed.insert(id, Item { number, user, at, left: due, others, heard: 0 });
+    }
+
+    /// The number of a notification that was dismissed.
+    pub(crate) fn number(&self, id: u128) -> Option<u32> {
+        self.items().dismissed.get(&id).map(|item| item.number)
     }
 
     /// A device heard that `id` is to be cleared. `None` if it should not have.
@@ -107,7 +122,8 @@ mod tests {
         let ms = Duration::from_millis;
         let clearing = Clearing::new(Window { from: ms(0), to: ms(1000) }).unwrap();
         // On the first of four; the last is one that need not hear of it.
-        clearing.dismiss(7, 3, ms(10), (0b1110, 0b0110));
+        clearing.dismiss(7, Dismissal { number: 2, user: 3, at: ms(10) }, (0b1110, 0b0110));
+        assert_eq!((clearing.number(7), clearing.number(8)), (Some(2), None));
         assert_eq!(clearing.clear(7, 3, 1, ms(20)), Some(()));
         assert_eq!(clearing.clear(7, 3, 3, ms(25)), Some(()));
         assert_eq!(clearing.clear(7, 3, 1, ms(26)), Some(()));
@@ -121,7 +137,7 @@ mod tests {
     #[test]
     fn nobody_else_may_hear_of_it() {
         let clearing = Clearing::new(Window { from: Duration::ZERO, to: Duration::MAX }).unwrap();
-        clearing.dismiss(7, 3, Duration::ZERO, (0b10, 0b10));
+        clearing.dismiss(7, Dismissal { number: 2, user: 3, at: Duration::ZERO }, (0b10, 0b10));
         // The acting device, another user's, one that is none, and another notification.
         for (id, user, endpoint) in [(7, 3, 0), (7, 4, 1), (7, 3, 200), (8, 3, 1)] {
             assert_eq!(clearing.clear(id, user, endpoint, Duration::ZERO), None);

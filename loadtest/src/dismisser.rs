@@ -8,6 +8,7 @@ use campanile_api::Client;
 use campanile_proto::v1;
 
 use crate::addresses::APP;
+use crate::clearing::Dismissal;
 use crate::error::LoadError;
 use crate::ledger::{Ledger, Shown};
 use crate::registry::Registry;
@@ -41,8 +42,9 @@ async fn one(
 ) -> Result<(), LoadError> {
     let user = ledger.plan().user(number);
     let actor = actor(number, scenario.endpoints);
-    let whose = u32::try_from(user).unwrap_or(u32::MAX);
-    ledger.clearing().dismiss(id, whose, ledger.now(), audience(scenario, user, actor));
+    let small = |number| u32::try_from(number).unwrap_or(u32::MAX);
+    let dismissal = Dismissal { number: small(number), user: small(user), at: ledger.now() };
+    ledger.clearing().dismiss(id, dismissal, audience(scenario, user, actor));
     let update = v1::StateUpdate {
         notification_id: format!("{id:032x}"),
         revision: None,

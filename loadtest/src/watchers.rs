@@ -138,16 +138,22 @@ impl Followed {
         let Some(seen) = self.seen.get(stream) else { return };
         let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
         for item in items {
-            let visual = item.content.as_ref().and_then(|content| content.visual.as_ref());
-            let Some(number) = visual.and_then(|it| number_in(it.title.as_bytes())) else {
-                continue;
-            };
+            let Some(number) = number_of(item, ledger) else { continue };
             let intended = ledger.intended(usize::try_from(number).unwrap_or(usize::MAX));
             if let Some(intended) = intended.filter(|_| seen.insert(number)) {
                 self.shown.count(intended, ledger.now());
             }
         }
     }
+}
+
+/// The number of a notification. One that has ended has no content any more.
+fn number_of(item: &v1::InboxItem, ledger: &Ledger) -> Option<u32> {
+    let visual = item.content.as_ref().and_then(|content| content.visual.as_ref());
+    visual.and_then(|visual| number_in(visual.title.as_bytes())).or_else(|| {
+        let id = u128::from_str_radix(&item.notification_id, 16).ok()?;
+        ledger.clearing().number(id)
+    })
 }
 
 /// A connection with some streams.

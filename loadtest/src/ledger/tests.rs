@@ -4,6 +4,7 @@
 use tokio::sync::mpsc::unbounded_channel;
 
 use super::*;
+use crate::clearing::Dismissal;
 use crate::scenario::Scenario;
 
 fn ledger(users: usize, endpoints: usize) -> Ledger {
@@ -73,7 +74,8 @@ fn a_clear_that_is_owed_is_lost_until_it_comes() {
     let ledger = ledger(1, 2);
     ledger.send(0, ledger.now());
     (0..2).for_each(|endpoint| show(&ledger, 0, 0, endpoint));
-    ledger.clearing().dismiss(100, 0, ledger.now(), (0b10, 0b10));
+    let dismissal = Dismissal { number: 0, user: 0, at: ledger.now() };
+    ledger.clearing().dismiss(100, dismissal, (0b10, 0b10));
     assert_eq!(ledger.sums().lost, 1);
     hear(&ledger, 0, 1, Said::Clear { id: 100 });
     let sums = ledger.sums();
