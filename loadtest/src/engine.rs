@@ -85,6 +85,13 @@ impl Engine {
         data(&self.directory)
     }
 
+    /// The size of its log; 0 if it keeps it elsewhere.
+    pub(crate) fn log_bytes(&self) -> usize {
+        let files = std::fs::read_dir(self.data().join("log")).into_iter().flatten().flatten();
+        let sizes = files.filter_map(|file| usize::try_from(file.metadata().ok()?.len()).ok());
+        sizes.sum()
+    }
+
     /// What it takes.
     pub(crate) fn process(&self) -> Process {
         Process::of(self.process.id())

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::costs::Spent;
 use crate::h2load::Baseline;
 use crate::ledger::Ledger;
-use crate::scenario::{Rate, Scenario};
+use crate::scenario::Scenario;
 use crate::track::Track;
 use crate::trouble::{Drained, Rebuilt};
 use crate::watchers::Watchers;
@@ -97,7 +97,7 @@ impl Figures {
         let seconds = scenario.span().as_secs_f64();
         let rate = |track: &Track| track.measured() as f64 / seconds;
         self.put(DURABLE, rate(ledger.acknowledged()));
-        if let Rate::PerSecond(_) = scenario.rate {
+        if scenario.has_rate() {
             let (from, to) = (ledger.window().from, ledger.window().to);
             let total = |at| ledger.plan().total(at).unwrap_or_default() as f64;
             self.put("notifications asked for /s", (total(to) - total(from)) / seconds);
@@ -121,7 +121,6 @@ impl Figures {
         self.put("notifications sent", sums.sent as f64);
         self.put(LOST, sums.lost as f64);
         self.put("deliveries doubled", sums.doubled as f64);
-        self.ratio("durable, of raw write and sync", DURABLE, RAW);
     }
 
     /// What each process took.
@@ -140,6 +139,16 @@ impl Figures {
     /// What the disk does alone.
     pub(crate) fn disk(&mut self, raw: f64) {
         self.put(RAW, raw);
+        self.ratio("durable, of raw write and sync", DURABLE, RAW);
+    }
+
+    /// What a round came to that was done before this one, for comparison.
+    pub(crate) fn beside(&mut self, what: &str, before: &Self) {
+        let name = format!("{PUSHED}, {what}");
+        if let Some(value) = before.get(PUSHED) {
+            self.put(&name, value);
+            self.ratio(&format!("pushes acknowledged, of those {what}"), PUSHED, &name);
+        }
     }
 
     /// What the platforms counted: it must be what was told of it.

@@ -29,6 +29,7 @@ mod platforms;
 mod plots;
 mod process;
 mod publisher;
+mod rate;
 mod registry;
 mod report;
 mod run;

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crate::addresses::{APP, NOISY};
-use crate::scenario::{Rate, Scenario};
+use crate::rate::Rate;
+use crate::scenario::Scenario;
 
 /// The plan of a run.
 #[derive(Clone, Copy, Debug)]

@@ -15,17 +15,18 @@ use crate::costs::Costs;
 use crate::dismisser::dismiss;
 use crate::engine::Engine;
 use crate::error::LoadError;
-use crate::figures::{Curve, Figures};
+use crate::figures::{Curve, Figures, PUSHED};
 use crate::h2load;
 use crate::ledger::Ledger;
 use crate::plan::Plan;
 use crate::platforms::Platforms;
 use crate::process::Process;
 use crate::publisher::publish;
+use crate::rate::Rate;
 use crate::registry::Registry;
 use crate::report::{Report, Round};
 use crate::samples::Sampler;
-use crate::scenario::{Rate, Scenario};
+use crate::scenario::Scenario;
 use crate::track::Window;
 use crate::trouble::{outage, rebuild};
 use crate::watchers::Watchers;
@@ -38,7 +39,7 @@ const MOST: u64 = 8_000_000;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How often it is looked whether everything has arrived.
 const LOOK: Duration = Duration::from_millis(20);
-/// How long memory is given to come to rest.
+/// How long things are given to come to rest.
 const REST: Duration = Duration::from_secs(1);
 
 /// Runs `scenario` against `binary`, as often as it says.
@@ -47,15 +48,39 @@ const REST: Duration = Duration::from_secs(1);
 /// [`LoadError`]; that something was lost is in the report.
 pub(crate) async fn run(
     name: &str,
-    scenario: Scenario,
+    mut scenario: Scenario,
     binary: &Path,
 ) -> Result<Report, LoadError> {
+    let aside = |name: &str, scenario: Scenario| {
+        let sampler = Sampler::new(name, (1, 1), &scenario);
+        async move { Ok::<_, LoadError>(round(&scenario, binary, sampler).await?.figures) }
+    };
+    let mut most = None;
+    if scenario.rate == Rate::Half {
+        let figures = aside("the most", Scenario { rate: Rate::Max, ..scenario.clone() }).await?;
+        scenario.rate = half(&figures, scenario.endpoints);
+        most = Some(figures);
+    }
     let mut rounds = Vec::with_capacity(scenario.repeats);
     for number in 1..=scenario.repeats {
+        let mut before = None;
+        if scenario.without_latency_too {
+            let without = Scenario { latency_ms: 0, ..scenario.clone() };
+            before = Some(aside("without latency", without).await?);
+        }
         let sampler = Sampler::new(name, (number, scenario.repeats), &scenario);
-        rounds.push(round(&scenario, binary, sampler).await?);
+        let mut round = round(&scenario, binary, sampler).await?;
+        most.iter().for_each(|most| round.figures.beside("at most", most));
+        before.iter().for_each(|before| round.figures.beside("without latency", before));
+        rounds.push(round);
     }
     Ok(Report::new(name, scenario, rounds))
+}
+
+/// Half of the notifications a second of a round.
+fn half(most: &Figures, endpoints: usize) -> Rate {
+    let notifications = most.get(PUSHED).unwrap_or_default() / endpoints.max(1) as f64;
+    Rate::PerSecond(((notifications / 2.0) as u32).max(1))
 }
 
 /// What there is in a round.
@@ -73,10 +98,6 @@ struct Stage<'a> {
 
 async fn round(scenario: &Scenario, binary: &Path, sampler: Sampler) -> Result<Round, LoadError> {
     let mut figures = Figures::default();
-    // A rate that is bound by something else says nothing beside what the disk can do.
-    if scenario.rate == Rate::Max && scenario.endpoints == 0 {
-        figures.disk(baseline::raw_writes(scenario.batch)?);
-    }
     let mut stage = Stage::set(scenario, binary, &mut figures).await?;
     let engine = stage.engine.process();
     let costs = Costs::of([engine.clone(), stage.platforms.process(), Process::own()]);
@@ -96,10 +117,16 @@ async fn round(scenario: &Scenario, binary: &Path, sampler: Sampler) -> Result<R
     let Stage { engine, mut platforms, watchers, .. } = stage;
     // Those who follow go first, or they would complain.
     drop(watchers);
+    let record = engine.log_bytes() / ledger.sent().max(1);
     drop(engine);
-    if scenario.rate == Rate::Max && scenario.endpoints > 0 {
-        let baseline = h2load::measure(&mut platforms, scenario).await?;
-        baseline.into_iter().for_each(|baseline| figures.h2load(&baseline));
+    // A rate that is bound by something else says nothing beside what disk or sender can do.
+    match (scenario.rate, scenario.endpoints) {
+        (Rate::Max, 0) => figures.disk(baseline::raw_writes(scenario.ahead, record)?),
+        (Rate::Max, _) => {
+            let baseline = h2load::measure(&mut platforms, scenario).await?;
+            baseline.into_iter().for_each(|baseline| figures.h2load(&baseline));
+        }
+        _ => {}
     }
     let curves = ledger.latencies().filter_map(|(name, track)| Curve::of(name, &track.late()));
     Ok(Round { figures, samples: sampler.taken(), curves: curves.collect() })
@@ -195,10 +222,12 @@ async fn arrived(ledger: &Ledger, scenario: &Scenario, watchers: Option<&Watcher
         let to_dismiss =
             if scenario.dismiss { (sums.sent as u64).saturating_sub(cleared.dismissed) } else { 0 };
         let unseen = watchers.map_or(0, |watchers| watchers.lost(ledger));
-        if sums.lost + to_dismiss + unseen == 0 || quiet >= PATIENCE {
+        let now = sums.lost + to_dismiss + unseen;
+        if now == 0 || quiet >= PATIENCE {
+            // What comes again as a rule comes soon.
+            sleep(REST).await;
             return;
         }
-        let now = sums.lost + to_dismiss + unseen;
         quiet = if now == seen { quiet + LOOK } else { Duration::ZERO };
         seen = now;
         sleep(LOOK).await;

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
+
+use crate::rate::Rate;
 
 /// What load there is. The files are in `loadtest/scenarios`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -23,6 +25,9 @@ pub(crate) struct Scenario {
     /// What the platforms take to answer, in milliseconds.
     #[serde(default)]
     pub(crate) latency_ms: u64,
+    /// Whether each round is done without this latency before, for comparison.
+    #[serde(default)]
+    pub(crate) without_latency_too: bool,
     /// How long there is load before anything is measured.
     pub(crate) warm_up_seconds: u64,
     /// How long is measured.
@@ -77,17 +82,6 @@ pub(crate) struct Watch {
     /// How often all connections are cut at once and made again; 0: never.
     #[serde(default)]
     pub(crate) cut_every_seconds: u64,
-}
-
-/// How fast notifications come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(untagged)]
-pub(crate) enum Rate {
-    /// As fast as they are taken, with a bound on what is under way.
-    #[serde(serialize_with = "max")]
-    Max,
-    /// So many a second, whatever becomes of them.
-    PerSecond(u32),
 }
 
 /// What is wrong with a scenario.
@@ -149,7 +143,7 @@ impl Scenario {
             (within(self.users, 1_000_000), "users", "must be 1 to 1000000"),
             (self.endpoints <= 20, "endpoints", "must be at most 20, as many as a user may have"),
             (self.fcm_percent <= 100, "fcm_percent", "must be at most 100"),
-            (self.rate != Rate::PerSecond(0), "rate", "must be at least 1, or \"max\""),
+            (self.rate != Rate::PerSecond(0), "rate", "must be at least 1, \"max\" or \"half\""),
             (self.latency_ms <= 60_000, "latency_ms", "must be at most 60000"),
             (is_soon(self.warm_up_seconds), "warm_up_seconds", "must be at most a day"),
             (is_soon(self.seconds) && self.seconds > 0, "seconds", "must be 1 to 86400"),
@@ -161,9 +155,19 @@ impl Scenario {
             (self.noisy_times <= 100, "noisy_times", "must be at most 100"),
             (
                 self.noisy_times == 0
-                    || (self.rate != Rate::Max && self.hot_percent == 0 && self.fcm_percent == 0),
+                    || (self.has_rate() && self.hot_percent == 0 && self.fcm_percent == 0),
                 "noisy_times",
                 "needs a rate, no hot user and Apple devices only",
+            ),
+            (
+                self.endpoints > 0 || self.rate != Rate::Half,
+                "rate",
+                "\"half\" is of pushes, so there must be devices",
+            ),
+            (
+                !self.without_latency_too || (self.rate == Rate::Max && self.endpoints > 0),
+                "without_latency_too",
+                "compares pushes with rate \"max\"",
             ),
             (
                 !self.dismiss || (self.endpoints > 0 && self.noisy_times == 0),
@@ -195,6 +199,11 @@ impl Scenario {
         .find_map(|(is_sound, field, reason)| (!is_sound).then_some((field, reason)))
     }
 
+    /// Whether so many a second are asked for.
+    pub(crate) const fn has_rate(&self) -> bool {
+        matches!(self.rate, Rate::PerSecond(_))
+    }
+
     /// How long is measured.
     pub(crate) const fn span(&self) -> Duration {
         Duration::from_secs(self.seconds)
@@ -210,28 +219,6 @@ impl Scenario {
         // Spread over users and endpoints alike.
         (user * 7 + endpoint * 13) % 100 < self.fcm_percent
     }
-}
-
-impl<'de> Deserialize<'de> for Rate {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Written {
-            Number(u32),
-            Word(String),
-        }
-        match Written::deserialize(from) {
-            Ok(Written::Number(number)) => Ok(Self::PerSecond(number)),
-            Ok(Written::Word(word)) if word == "max" => Ok(Self::Max),
-            _ => Err(serde::de::Error::custom(
-                "must be a number of notifications a second, or \"max\"",
-            )),
-        }
-    }
-}
-
-fn max<S: serde::Serializer>(to: S) -> Result<S::Ok, S::Error> {
-    to.serialize_str("max")
 }
 
 const fn four() -> usize {
