@@ -55,15 +55,15 @@ fn table(report: &Report) -> String {
     let mut rows = String::new();
     for Figure { name, value } in &report.median.0 {
         let (least, most) = report.range(name);
-        let name = escaped(name);
+        let (name, target) = (escaped(name), escaped(&report.target(name)));
         let [value, least, most] = [*value, least, most].map(number);
         let _written = writeln!(
             rows,
-            "<tr><td>{name}</td><td>{value}</td><td>{least}</td><td>{most}</td></tr>"
+            "<tr><td>{name}</td><td>{value}</td><td>{least}</td><td>{most}</td><td>{target}</td></tr>"
         );
     }
     format!(
-        "<table><tr><th>median of {} rounds</th><th></th><th>least</th><th>most</th></tr>\n\
+        "<table><tr><th>median of {} rounds</th><th></th><th>least</th><th>most</th><th></th></tr>\n\
          {rows}</table>\n",
         report.rounds.len()
     )

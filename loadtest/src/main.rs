@@ -36,6 +36,7 @@ mod run;
 mod samples;
 mod scenario;
 mod simulators;
+mod target;
 mod track;
 mod trouble;
 mod watchers;

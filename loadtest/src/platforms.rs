@@ -45,7 +45,7 @@ impl Platforms {
         };
         let (hear, mut words) = unbounded_channel();
         std::thread::spawn(move || listen(told, &hear, arrive));
-        order(&mut orders, &Order::Start(scenario.clone()))?;
+        order(&mut orders, &Order::Start(Box::new(scenario.clone())))?;
         match answer(&mut words).await? {
             Word::Ready(setup) => Ok(Self { process, orders, words, setup: *setup }),
             other => Err(LoadError::platform(format!("{other:?}"))),

@@ -74,13 +74,30 @@ impl Report {
         for Figure { name, value } in &self.median.0 {
             let (least, most) = self.range(name);
             let (value, least, most) = (number(*value), number(least), number(most));
+            let range = match self.rounds.len() {
+                1 => String::new(),
+                _ => format!("{least} to {most}"),
+            };
+            let target = self.target(name);
             // Writing into a text does not fail.
-            let _written = match self.rounds.len() {
-                1 => writeln!(text, "{name:<56} {value:>12}"),
-                _ => writeln!(text, "{name:<56} {value:>12}   {least} to {most}"),
+            let _written = match range.is_empty() && target.is_empty() {
+                true => writeln!(text, "{name:<56} {value:>12}"),
+                false => writeln!(text, "{name:<56} {value:>12}   {range:<20} {target}"),
             };
         }
+        for name in self.scenario.targets.keys().filter(|name| self.median.get(name).is_none()) {
+            let _written = writeln!(text, "{name:<56} {:>12}   there is no such figure", "");
+        }
         text
+    }
+
+    /// What the median of a figure should be, and whether it is; empty if nobody said.
+    pub(crate) fn target(&self, name: &str) -> String {
+        let target = self.scenario.targets.get(name);
+        target.zip(self.median.get(name)).map_or(String::new(), |(target, value)| {
+            let how = if target.is_met(value) { "met" } else { "missed" };
+            format!("target {target}: {how}")
+        })
     }
 }
 
@@ -155,6 +172,19 @@ mod tests {
             Err(LoadError::Wrong { lost: 30, strange: 0, unseen: 0 })
         ));
         assert!(report.table().contains("10 to 30"), "{}", report.table());
+    }
+
+    #[test]
+    fn targets_are_met_missed_or_of_nothing() {
+        let mut report = report(vec![round(&[("a /s", 50.0), ("b ms", 7.0)])]);
+        for (name, target) in [("a /s", ">= 60"), ("b ms", "<= 7"), ("c", "<= 1")] {
+            let target = target.parse().unwrap_or_else(|error| panic!("{error}"));
+            report.scenario.targets.insert(name.to_owned(), target);
+        }
+        let table = report.table();
+        for told in ["target >= 60: missed", "target <= 7: met", "there is no such figure"] {
+            assert!(table.contains(told), "{table}");
+        }
     }
 
     #[test]

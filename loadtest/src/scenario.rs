@@ -1,14 +1,16 @@
 //! Scenarios: what load there is, as a file says.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::rate::Rate;
+use crate::target::Target;
 
 /// What load there is. The files are in `loadtest/scenarios`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Scenario {
     /// What it is for, in a line.
@@ -59,6 +61,9 @@ pub(crate) struct Scenario {
     pub(crate) watch: Option<Watch>,
     /// When the state is built again beside the one that serves, in seconds after the warm-up.
     pub(crate) rebuild_after_seconds: Option<u64>,
+    /// What figures should be, by name.
+    #[serde(default)]
+    pub(crate) targets: BTreeMap<String, Target>,
 }
 
 /// When nothing reaches a platform.
@@ -279,6 +284,7 @@ mod tests {
                 "repeats = 1\n[outage]\nafter_seconds = 0\nseconds = 9",
                 "outage: must end",
             ),
+            ("repeats = 1", "repeats = 1\n[targets]\nx = \"50\"", "a target is"),
             ("repeats = 1", "repeats = 1\n[watch]\nstreams = 9", "missing field `per_connection`"),
         ] {
             let told_now = with(from, to).unwrap_err();

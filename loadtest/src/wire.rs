@@ -18,7 +18,7 @@ pub(crate) const LONGEST: usize = 16 * 1024 * 1024;
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) enum Order {
     /// Serve the devices of this scenario. Answered with [`Word::Ready`].
-    Start(Scenario),
+    Start(Box<Scenario>),
     /// Count time from here, in nanoseconds since the Unix epoch.
     Begin(u64),
     /// Break every connection over which a push comes, and lose it.
