@@ -256,12 +256,17 @@ mod tests {
                         warm_up_seconds = 0\nseconds = 1\nrepeats = 1\n";
 
     #[test]
-    fn the_scenarios_that_come_along_are_sound() {
-        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
+    fn the_scenarios_that_come_along_are_sound_and_described() {
+        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let directory = here.join("scenarios");
+        let described = std::fs::read_to_string(here.join("../docs/load-test.md")).unwrap();
         let files: Vec<_> = std::fs::read_dir(directory).unwrap().map(|it| it.unwrap()).collect();
         assert!(files.len() >= 4);
         for file in files {
-            Scenario::read(&file.path()).unwrap_or_else(|error| panic!("{error}"));
+            let path = file.path();
+            Scenario::read(&path).unwrap_or_else(|error| panic!("{error}"));
+            let name = format!("| `{}` |", path.file_stem().unwrap().to_string_lossy());
+            assert!(described.contains(&name), "{name} is not in docs/load-test.md");
         }
     }
 
