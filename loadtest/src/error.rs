@@ -9,6 +9,9 @@ use crate::scenario::ScenarioError;
 /// Why a load test did not come to its end, or came to a bad one.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LoadError {
+    /// Somebody wanted an end.
+    #[error("stopped")]
+    Stopped,
     /// The scenario is none.
     #[error(transparent)]
     Scenario(#[from] ScenarioError),

@@ -48,6 +48,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::error::LoadError;
 use crate::report::{Report, compare};
@@ -110,7 +111,12 @@ fn work(command: Command) -> Result<(), LoadError> {
             // The engine has the other one.
             let mut runtime = tokio::runtime::Builder::new_multi_thread();
             let runtime = runtime.worker_threads(1).enable_all().build()?;
-            let report = runtime.block_on(run::run(&name, asked, &engine))?;
+            let report = runtime.block_on(async {
+                tokio::select! {
+                    report = run::run(&name, asked, &engine) => report,
+                    stopped = stopped() => Err(stopped),
+                }
+            })?;
             println!("{}", report.table());
             if let Some(path) = json {
                 serde_json::to_writer_pretty(File::create(path)?, &report)?;
@@ -126,6 +132,21 @@ fn work(command: Command) -> Result<(), LoadError> {
         }
         Command::Simulate => simulators::obey(),
     }
+}
+
+/// Waits until somebody wants an end. Then the run is dropped, and with it the processes it started.
+async fn stopped() -> LoadError {
+    let signals =
+        signal(SignalKind::interrupt()).and_then(|it| Ok((it, signal(SignalKind::terminate())?)));
+    let (mut interrupt, mut terminate) = match signals {
+        Ok(signals) => signals,
+        Err(error) => return error.into(),
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    LoadError::Stopped
 }
 
 fn read(path: &Path) -> Result<Report, LoadError> {

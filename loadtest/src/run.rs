@@ -85,6 +85,8 @@ fn half(most: &Figures, endpoints: usize) -> Rate {
 
 /// What there is in a round.
 struct Stage<'a> {
+    /// First, as they go first at the end, too: they would complain that the engine is gone.
+    watchers: Option<Watchers>,
     scenario: &'a Scenario,
     binary: &'a Path,
     ledger: Arc<Ledger>,
@@ -93,7 +95,6 @@ struct Stage<'a> {
     /// A client for each app.
     clients: Vec<Client>,
     registry: Registry,
-    watchers: Option<Watchers>,
 }
 
 async fn round(scenario: &Scenario, binary: &Path, sampler: Sampler) -> Result<Round, LoadError> {
@@ -115,7 +116,6 @@ async fn round(scenario: &Scenario, binary: &Path, sampler: Sampler) -> Result<R
     }
     figures.tally(&stage.platforms.tally().await?, &ledger);
     let Stage { engine, mut platforms, watchers, .. } = stage;
-    // Those who follow go first, or they would complain.
     drop(watchers);
     let record = engine.log_bytes() / ledger.sent().max(1);
     drop(engine);
