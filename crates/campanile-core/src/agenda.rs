@@ -27,6 +27,17 @@ pub struct ParkedDelivery {
     pub attempts: u32,
 }
 
+/// Why deliveries are put off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PutOff {
+    /// An attempt failed, and the next one is far off.
+    Failed,
+    /// Their route does not send at present.
+    Held(HoldReason),
+    /// Their device was sent as many silent pushes as it is to be: see [`crate::SilentBudget`].
+    Deferred,
+}
+
 /// Deliveries of one item put off to the same time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parked {
@@ -34,10 +45,10 @@ pub struct Parked {
     pub item: NotificationId,
     /// Until when.
     pub until: Timestamp,
-    /// What the platform or the transport said last.
+    /// What the platform or the transport said last; empty if nothing was tried.
     pub reason: String,
-    /// Why their route does not send at present, if that is why.
-    pub hold: Option<HoldReason>,
+    /// Why.
+    pub why: PutOff,
     /// The deliveries.
     pub deliveries: Vec<ParkedDelivery>,
 }

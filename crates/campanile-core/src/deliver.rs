@@ -209,5 +209,6 @@ pub fn compose(item: &Item, delivery: &Delivery, endpoint: &Endpoint) -> Push {
         priority,
         expires_at,
         body,
+        along: Vec::new(),
     }
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::{
     Address, AddressClaim, AgendaEntry, AppId, EndpointId, NotificationId, Offset, Parked,
-    Position, Posted, PushStyle, Redelivery, RegistrationId, RetireReason, SweepStep, Timestamp,
-    UserRef,
+    Position, Posted, PushStyle, PutOff, Redelivery, RegistrationId, RetireReason, SweepStep,
+    Timestamp, UserRef,
 };
 
 /// What a user did with a notification. Its meaning is the app's; anything but
@@ -167,6 +167,7 @@ impl Event {
             Self::SweepAdvanced(_) => "SweepAdvanced",
             Self::StateChanged(_) => "StateChanged",
             Self::NotificationDeleted { .. } => "NotificationDeleted",
+            Self::DeliveriesParked(Parked { why: PutOff::Deferred, .. }) => "ClearDeferred",
             Self::DeliveriesParked(_) => "DeliveriesParked",
             Self::ItemFetched { .. } => "ItemFetched",
             Self::CameDue(_) => "CameDue",

@@ -15,8 +15,8 @@ pub use counts::OutcomeCounts;
 use std::collections::BTreeMap;
 
 use crate::{
-    Delivery, DeliveryId, DeliveryKind, End, EndpointId, Event, HoldReason, Offset, Platform,
-    PostVerdict, RetireReason, Suppression, Timestamp,
+    Delivery, DeliveryId, DeliveryKind, End, EndpointId, Event, Offset, Platform, PostVerdict,
+    PutOff, RetireReason, Suppression, Timestamp,
 };
 
 /// An item's way to every endpoint of its user.
@@ -64,10 +64,10 @@ pub enum What {
     Parked {
         /// Until when.
         until: Timestamp,
-        /// What the platform or the transport said.
+        /// What the platform or the transport said; empty if nothing was tried.
         reason: String,
-        /// Why the route did not send, if that was why.
-        hold: Option<HoldReason>,
+        /// Why.
+        why: PutOff,
         /// Attempts so far.
         attempts: u32,
     },
@@ -135,10 +135,10 @@ pub enum Standing {
     Parked {
         /// Until when.
         until: Timestamp,
-        /// What the platform or the transport said last.
+        /// What the platform or the transport said last; empty if nothing was tried.
         reason: String,
-        /// Why the route does not send, if that is why.
-        hold: Option<HoldReason>,
+        /// Why.
+        why: PutOff,
     },
     /// It ended. Of several ends, which a crash can bring about, an acceptance counts before all
     /// others, because then the device rang; among others the last.

@@ -31,13 +31,14 @@ mod position;
 mod quota;
 mod receipt;
 mod redelivery;
+mod silence;
 mod state;
 mod sweep;
 mod time;
 mod trace;
 mod urgency;
 
-pub use agenda::{AgendaChange, AgendaEntry, Due, Parked, ParkedDelivery};
+pub use agenda::{AgendaChange, AgendaEntry, Due, Parked, ParkedDelivery, PutOff};
 pub use budget::RetryBudget;
 pub use content::{Content, Fallback, Limits, Posted, Priority, RequestStamp, Visual};
 pub use deliver::{Delivery, DeliveryKind, Suppression, compose, still_due};
@@ -62,6 +63,7 @@ pub use position::{Generation, LogIdentity, Offset, Partition, Position};
 pub use quota::{Quota, Used};
 pub use receipt::{End, Receipt, Settled};
 pub use redelivery::{DeadReason, Redelivery};
+pub use silence::SilentBudget;
 pub use state::{
     AddressClaim, Change, Displaced, Ended, Holder, Item, ItemFallback, PostVerdict, Reach,
     RequestRecord, State,

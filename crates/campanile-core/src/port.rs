@@ -25,5 +25,5 @@ pub use projection::{
     ItemQuery, Items, Piece, PieceKey, PieceWrite, Projection, ProjectionError, RecordRef, Views,
     Write,
 };
-pub use push::{Fit, Push, PushBody, Pusher, RouteDown, Slot, SyncState, Unfit};
+pub use push::{Fit, Push, PushBody, Pusher, RouteDown, Slot, SyncState, Told, Unfit};
 pub use tracer::{Attribute, Span, SpanKind, Tracer, Untraced};

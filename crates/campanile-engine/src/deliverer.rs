@@ -23,6 +23,7 @@ mod outcome;
 mod progress;
 mod routes;
 mod settle;
+mod silence;
 mod takeover;
 mod view;
 
@@ -36,8 +37,8 @@ use campanile_core::port::{
     ReadError, Record, RouteDown, Slot, Tracer, Views,
 };
 use campanile_core::{
-    EndpointId, Offset, Outcome, Partition, Platform, RegistrationId, RetryPolicy, Route, Tick,
-    Timestamp,
+    EndpointId, Offset, Outcome, Partition, Platform, RegistrationId, RetryPolicy, Route,
+    SilentBudget, Tick, Timestamp,
 };
 use futures::future::{BoxFuture, FutureExt};
 use futures::stream::{FuturesUnordered, StreamExt};
@@ -49,6 +50,7 @@ use self::intake::Intake;
 use self::lanes::{LaneKey, Lanes};
 use self::outbox::{Done, Outbox};
 use self::routes::Routes;
+use self::silence::Silence;
 use self::takeover::Learned;
 use crate::planted::Planted;
 use crate::tasks::{Shutdown, sleep};
@@ -67,6 +69,8 @@ pub struct Config {
     pub platform: Platform,
     /// How patient it is.
     pub policy: RetryPolicy,
+    /// How many silent pushes it sends to a device.
+    pub silent: SilentBudget,
     /// Deliveries in memory; at this many, reading stops.
     pub in_memory: usize,
     /// Pieces of state in memory, over all partitions.
@@ -90,6 +94,7 @@ impl Config {
         Self {
             platform,
             policy: RetryPolicy::default(),
+            silent: SilentBudget::default(),
             in_memory: 16_384,
             pieces: 65_536,
             slots: 64,
@@ -149,6 +154,8 @@ pub struct Deliverer {
     drain_until: Option<Tick>,
     /// Endpoints that a platform knows no more, until the event that retires them is read.
     condemned: BTreeMap<(EndpointId, RegistrationId), Partition>,
+    /// What devices were sent silently.
+    silence: Silence,
     /// Partitions that owe something on a route that does not send, or catches up.
     holding: BTreeSet<Partition>,
     /// Backlogs that are being read, and how many were.
@@ -183,6 +190,7 @@ enum Wake {
     },
     Sent {
         lane: LaneKey,
+        along: Option<Vec<LaneKey>>,
         attempt: u64,
         route: Route,
         registration: RegistrationId,
@@ -223,6 +231,7 @@ impl Deliverer {
             log_rests_until: None,
             drain_until: None,
             condemned: BTreeMap::new(),
+            silence: Silence::default(),
             holding: BTreeSet::new(),
             reads: 0,
             reads_begun: 0,
@@ -266,7 +275,8 @@ impl Deliverer {
                     self.on_loaded(partition, load, &keys, views);
                 }
                 Wake::Room { route, slot } => self.on_room(&route, slot, reader),
-                Wake::Sent { lane, attempt, route, registration, outcome } => {
+                Wake::Sent { lane, along, attempt, route, registration, outcome } => {
+                    self.on_told(&lane, along, attempt, &outcome);
                     self.on_sent(lane, attempt, &route, registration, &outcome);
                 }
                 Wake::Reread { partition, backlog, part, read } => {

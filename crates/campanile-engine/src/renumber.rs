@@ -117,7 +117,7 @@ fn id(
 mod tests {
     #![allow(clippy::unwrap_used, reason = "test code")]
 
-    use campanile_core::{AppId, DeliveryKind, Platform, Timestamp, UserRef};
+    use campanile_core::{AppId, DeliveryKind, Platform, PutOff, Timestamp, UserRef};
 
     use super::*;
 
@@ -156,7 +156,7 @@ mod tests {
                 item: ITEM,
                 until: Timestamp::ZERO,
                 reason: "busy".into(),
-                hold: None,
+                why: PutOff::Failed,
                 deliveries: vec![parked(cause)],
             })
         };

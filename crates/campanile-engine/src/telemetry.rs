@@ -117,6 +117,14 @@ telemetry! {
     /// Attempts that were not repeated soon, because too many of their route were; their deliveries
     /// went on the agenda.
     deliverer_over_budget: Counter,
+    /// Changes of state that were put off, because their device was sent enough silent pushes.
+    deliverer_told_later: Counter,
+    /// Changes of state that the silent push of another one told of.
+    deliverer_told_along: Counter,
+    /// Changes of state that wait, and of which a visible push told, too.
+    deliverer_told_early: Counter,
+    /// Devices of which it was forgotten too early what they were sent silently: there were too many.
+    deliverer_devices_forgotten: Counter,
     /// Times a route was held, or held for longer: nothing is sent on it for a while.
     deliverer_holds: Counter,
     /// Times a held route was found to work again.

@@ -232,9 +232,16 @@ fn events_about_time() {
         item: ITEM,
         until: LATER,
         reason: "TooManyRequests".into(),
-        hold: Some(HoldReason::Throttled),
+        why: PutOff::Held(HoldReason::Throttled),
         deliveries,
     };
+    let deferred = Parked {
+        reason: String::new(),
+        why: PutOff::Deferred,
+        deliveries: vec![ParkedDelivery { kind: DeliveryKind::Sync, attempts: 0, ..parked() }],
+        ..put_off.clone()
+    };
+    check_event("clear_deferred", Event::DeliveriesParked(deferred));
     check_event("deliveries_parked", Event::DeliveriesParked(put_off));
     let due = Due::Expire { id: ITEM, revision: 2 };
     check_event("came_due", Event::CameDue(AgendaEntry { at: LATER, due }));

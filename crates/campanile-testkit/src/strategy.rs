@@ -8,8 +8,9 @@ use bytes::Bytes;
 use campanile_core::{
     AddressClaim, AgendaEntry, Content, DeliveryId, DeliveryKind, Displaced, Due, Event, Fact,
     Fallback, Fingerprint, Generation, Offset, Parked, ParkedDelivery, Partition, Platform,
-    PlatformMask, Position, Posted, Priority, PushStyle, Recorded, Redelivery, RequestStamp,
-    RetireReason, StateChange, Sweep, SweepStep, Timestamp, UserAction, UserRef, Visual,
+    PlatformMask, Position, Posted, Priority, PushStyle, PutOff, Recorded, Redelivery,
+    RequestStamp, RetireReason, StateChange, Sweep, SweepStep, Timestamp, UserAction, UserRef,
+    Visual,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -260,8 +261,8 @@ fn redeliveries(whose: UserRef) -> impl Strategy<Value = Event> {
 fn parkings(whose: UserRef) -> impl Strategy<Value = Event> {
     (parked(whose), spans()).prop_map(|(delivery, until)| {
         let (item, deliveries) = (delivery.item, vec![delivery]);
-        let reason = "busy".into();
-        Event::DeliveriesParked(Parked { item, until, reason, hold: None, deliveries })
+        let (reason, why) = ("busy".into(), PutOff::Failed);
+        Event::DeliveriesParked(Parked { item, until, reason, why, deliveries })
     })
 }
 

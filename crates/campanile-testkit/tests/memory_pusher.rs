@@ -116,6 +116,7 @@ mod script {
             priority: Priority::High,
             expires_at: START,
             body: PushBody::Show { content: Arc::new(Content::default()), group: None },
+            along: Vec::new(),
         }
     }
 

@@ -205,7 +205,7 @@ pub(crate) fn projector(parts: &Parts, group: Group) -> Projector {
 /// [`Failure`] if a route cannot be used.
 pub(crate) fn deliverer_apns(parts: &Parts, config: &Config) -> Result<Deliverer, Failure> {
     let pusher = Arc::new(to_apple(config, parts.clock.clone())?);
-    Ok(deliverer(parts, Platform::Apns, Group::DELIVER_APNS, pusher, config.deliver.drain))
+    Ok(deliverer(parts, Platform::Apns, Group::DELIVER_APNS, pusher, &config.deliver))
 }
 
 /// Hands deliveries to Google.
@@ -214,7 +214,7 @@ pub(crate) fn deliverer_apns(parts: &Parts, config: &Config) -> Result<Deliverer
 /// [`Failure`] if a route cannot be used.
 pub(crate) fn deliverer_fcm(parts: &Parts, config: &Config) -> Result<Deliverer, Failure> {
     let pusher = Arc::new(to_google(config, parts.clock.clone())?);
-    Ok(deliverer(parts, Platform::Fcm, Group::DELIVER_FCM, pusher, config.deliver.drain))
+    Ok(deliverer(parts, Platform::Fcm, Group::DELIVER_FCM, pusher, &config.deliver))
 }
 
 fn deliverer(
@@ -222,7 +222,7 @@ fn deliverer(
     platform: Platform,
     group: Group,
     pusher: Arc<impl Pusher + Pools + 'static>,
-    drain: Duration,
+    config: &DeliverConfig,
 ) -> Deliverer {
     let telemetry = parts.workers.enlist(platform, pusher.clone());
     Deliverer::new(deliverer::Parts {
@@ -235,7 +235,11 @@ fn deliverer(
         entropy: parts.entropy.clone(),
         telemetry,
         tracer: parts.tracer(),
-        config: deliverer::Config { drain, ..deliverer::Config::of(platform) },
+        config: deliverer::Config {
+            drain: config.drain,
+            silent: config.silent,
+            ..deliverer::Config::of(platform)
+        },
         planted: Planted::default(),
     })
 }

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use campanile_api::may_listen;
-use campanile_core::{AppId, Environment, Platform, Route};
+use campanile_core::{AppId, Environment, Platform, Route, SilentBudget};
 use campanile_push::Target;
 use campanile_push::apns::ApnsKey;
 use campanile_push::fcm::ServiceAccount;
@@ -87,6 +87,8 @@ pub(crate) struct DeliverConfig {
     pub(crate) connections: usize,
     /// Connections of one route to Google, which allows fewer requests on each.
     pub(crate) fcm_connections: usize,
+    /// How many silent pushes an Apple device is sent.
+    pub(crate) silent: SilentBudget,
     /// How long a platform may take to answer.
     pub(crate) request_timeout: Duration,
     /// How long a stop waits for what is in flight.
@@ -301,6 +303,10 @@ fn deliver(from: &mut Sources<'_>, raw: &raw::Deliver) -> Result<DeliverConfig, 
         from.get("deliver.connections", raw.connections.as_ref(), "4")?;
     let fcm_connections: sources::Setting<value::Connections> =
         from.get("deliver.fcm_connections", raw.fcm_connections.as_ref(), "16")?;
+    let pushes: sources::Setting<value::Pushes> =
+        from.get("deliver.silent_pushes", raw.silent_pushes.as_ref(), "3")?;
+    let window: sources::Setting<value::Span> =
+        from.get("deliver.silent_window", raw.silent_window.as_ref(), "1 h")?;
     let timeout: sources::Setting<value::Span> =
         from.get("deliver.request_timeout", raw.request_timeout.as_ref(), "15 s")?;
     let drain: sources::Setting<value::Span> =
@@ -310,10 +316,13 @@ fn deliver(from: &mut Sources<'_>, raw: &raw::Deliver) -> Result<DeliverConfig, 
         if value >= least && value <= most { Ok(value) } else { Err(span.refuse(reason)) }
     };
     let (second, minutes) = (Duration::from_secs(1), Duration::from_secs(120));
+    let day = Duration::from_secs(86_400);
+    let window = within(&window, second, day, "must be 1 s to 1 d")?;
     let limit = "must be 0 s to 8 s, so that a stop takes less than 10 s";
     Ok(DeliverConfig {
         connections: connections.value.0,
         fcm_connections: fcm_connections.value.0,
+        silent: SilentBudget { pushes: pushes.value.0, window },
         request_timeout: within(&timeout, second, minutes, "must be 1 s to 2 min")?,
         drain: within(&drain, Duration::ZERO, LONGEST_DRAIN, limit)?,
     })

@@ -1,7 +1,7 @@
 //! Explanations in the wire's words.
 
 use campanile_core::{
-    Convergence, Explanation, Goal, HoldReason, PlannedDelivery, RetireReason, Standing, Step,
+    Convergence, Explanation, Goal, PlannedDelivery, PutOff, RetireReason, Standing, Step,
     Timestamp, What, WhyNot,
 };
 use campanile_engine::gateway::Explained;
@@ -68,6 +68,7 @@ fn counts(explanation: &Explanation) -> Vec<v1::OutcomeCounts> {
         gave_up: counts.gave_up,
         suppressed: counts.suppressed,
         parked: counts.parked,
+        deferred: counts.deferred,
         open: counts.open,
     };
     explanation.counts().into_iter().map(wire).collect()
@@ -78,16 +79,16 @@ const fn convergence(found: Convergence) -> v1::Convergence {
         Goal::Show { revision } => Some(revision),
         Goal::Clear => None,
     };
-    let Convergence { total, reached, parked, open, failed, .. } = found;
-    v1::Convergence { shows_revision, total, reached, parked, open, failed }
+    let Convergence { total, reached, parked, deferred, open, failed, .. } = found;
+    v1::Convergence { shows_revision, total, reached, parked, deferred, open, failed }
 }
 
 fn delivery(planned: &PlannedDelivery) -> v1::PlannedDelivery {
     let (mut at, mut outcome, mut parked, mut not_due) = (None, None, None, None);
     match &planned.standing {
         Standing::Open { not_due: why } => not_due = why.map(convert::suppression_to_wire),
-        Standing::Parked { until, reason, hold } => {
-            parked = Some(parking(*until, reason, *hold, planned.delivery.attempts));
+        Standing::Parked { until, reason, why } => {
+            parked = Some(parking(*until, reason, *why, planned.delivery.attempts));
         }
         Standing::Ended { at: ended, end: how } => {
             (at, outcome) = (Some(words::instant(*ended)), Some(end(how)));
@@ -125,8 +126,8 @@ fn step(step: &Step) -> v1::ExplainStep {
         }
         What::Planned(kind) => Wire::Planned(purpose(*kind)),
         What::NotPlanned(why) => Wire::NotPlanned(not_planned(*why)),
-        What::Parked { until, reason, hold, attempts } => {
-            Wire::Parked(parking(*until, reason, *hold, *attempts))
+        What::Parked { until, reason, why, attempts } => {
+            Wire::Parked(parking(*until, reason, *why, *attempts))
         }
         What::CameDue(kind) => Wire::CameDue(purpose(*kind)),
         What::Ended { delivery, kind, attempts, end: how } => Wire::Ended(v1::DeliveryOutcome {
@@ -143,9 +144,13 @@ fn step(step: &Step) -> v1::ExplainStep {
     v1::ExplainStep { time, cause, endpoint_id, step: Some(what) }
 }
 
-fn parking(until: Timestamp, reason: &str, hold: Option<HoldReason>, attempts: u32) -> v1::Parking {
-    let hold = hold.map(convert::hold_to_wire).unwrap_or_default().into();
-    v1::Parking { until: Some(words::instant(until)), reason: reason.to_owned(), hold, attempts }
+fn parking(until: Timestamp, reason: &str, why: PutOff, attempts: u32) -> v1::Parking {
+    let hold = match why {
+        PutOff::Held(hold) => convert::hold_to_wire(hold).into(),
+        PutOff::Failed | PutOff::Deferred => v1::HoldReason::Unspecified.into(),
+    };
+    let (until, reason) = (Some(words::instant(until)), reason.to_owned());
+    v1::Parking { until, reason, hold, attempts, deferred: why == PutOff::Deferred }
 }
 
 fn not_planned(why: WhyNot) -> v1::NotPlanned {

@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use campanile_core::{
-    AgendaEntry, DeliveryKind, Due, End, Event, Parked, PostVerdict, Posted, Receipt, Settled,
-    StateChange,
+    AgendaEntry, DeliveryKind, Due, End, Event, Parked, PostVerdict, Posted, PutOff, Receipt,
+    Settled, StateChange,
 };
 use campanile_engine::gateway::{Gateway, TimelineEntry};
 use campanile_proto::convert::{self, Violation};
@@ -147,6 +147,9 @@ fn summary(event: &Event) -> String {
             format!("{priority} priority, pushed until {deliver_by}, vanishes at {expires_at}")
         }
         Event::StateChanged(change) => change_summary(change),
+        Event::DeliveriesParked(Parked { until, why: PutOff::Deferred, deliveries, .. }) => {
+            format!("{} devices are told at {until}: silent pushes are limited", deliveries.len())
+        }
         Event::DeliveriesParked(Parked { until, reason, deliveries, .. }) => {
             format!("{} deliveries wait until {until}: {reason}", deliveries.len())
         }

@@ -127,13 +127,13 @@ impl Account {
     }
 
     fn parked(&mut self, time: Timestamp, parked: &Parked) {
-        let Parked { until, reason, hold, .. } = parked;
+        let Parked { until, reason, why, .. } = parked;
         for delivery in &parked.deliveries {
-            let (until, reason, hold) = (*until, reason.clone(), *hold);
+            let (until, reason, why) = (*until, reason.clone(), *why);
             let planned = self.find(delivered(delivery));
-            planned.standing = Standing::Parked { until, reason: reason.clone(), hold };
+            planned.standing = Standing::Parked { until, reason: reason.clone(), why };
             planned.delivery.attempts = planned.delivery.attempts.max(delivery.attempts);
-            let what = What::Parked { until, reason, hold, attempts: delivery.attempts };
+            let what = What::Parked { until, reason, why, attempts: delivery.attempts };
             let (cause, endpoint) = (delivery.cause, Some(delivery.endpoint));
             self.steps.push(Step { time, cause, endpoint, what });
         }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{PlannedDelivery, Standing};
-use crate::{DeliveryKind, End, EndpointId, Item, Offset, Reach};
+use crate::{DeliveryKind, End, EndpointId, Item, Offset, PutOff, Reach};
 
 /// What the endpoints are to agree on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +30,8 @@ pub struct Convergence {
     pub reached: u32,
     /// They are put off.
     pub parked: u32,
+    /// They are told later, because their device was sent enough silent pushes for now.
+    pub deferred: u32,
     /// Nothing is recorded yet.
     pub open: u32,
     /// Not sent, refused or given up: nothing more is tried.
@@ -90,7 +92,7 @@ impl Convergence {
     }
 
     const fn new(goal: Goal) -> Self {
-        Self { goal, total: 0, reached: 0, parked: 0, open: 0, failed: 0 }
+        Self { goal, total: 0, reached: 0, parked: 0, deferred: 0, open: 0, failed: 0 }
     }
 
     const fn reach(&mut self) {
@@ -102,6 +104,7 @@ impl Convergence {
         let which = match standing {
             Some(Standing::Ended { end: End::Accepted { .. }, .. }) => return self.reach(),
             Some(Standing::Ended { .. }) => &mut self.failed,
+            Some(Standing::Parked { why: PutOff::Deferred, .. }) => &mut self.deferred,
             Some(Standing::Parked { .. }) => &mut self.parked,
             Some(Standing::Open { .. }) | None => &mut self.open,
         };

@@ -1,7 +1,7 @@
 //! How many deliveries were called for, and what came of them.
 
 use super::Standing;
-use crate::End;
+use crate::{End, PutOff};
 
 /// Deliveries by how they stand. `planned` is the sum of the others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,8 +18,10 @@ pub struct OutcomeCounts {
     pub gave_up: u64,
     /// They were not sent, because they no longer mattered.
     pub suppressed: u64,
-    /// They are on the agenda.
+    /// They are on the agenda, because of trouble.
     pub parked: u64,
+    /// They are on the agenda, because their device was sent enough silent pushes for now.
+    pub deferred: u64,
     /// Nothing is recorded of them yet.
     pub open: u64,
 }
@@ -29,6 +31,7 @@ impl OutcomeCounts {
     pub(super) const fn count(&mut self, standing: &Standing) {
         let which = match standing {
             Standing::Open { .. } => &mut self.open,
+            Standing::Parked { why: PutOff::Deferred, .. } => &mut self.deferred,
             Standing::Parked { .. } => &mut self.parked,
             Standing::Ended { end, .. } => match end {
                 End::Accepted { .. } => &mut self.accepted,

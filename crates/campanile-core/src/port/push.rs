@@ -56,6 +56,19 @@ pub struct Push {
     pub expires_at: Timestamp,
     /// What it carries.
     pub body: PushBody,
+    /// How other items stand, which the app is told of along with it; empty where the platform
+    /// delivers silent pushes without end ([`crate::SilentBudget::binds`]). A push that has no room
+    /// for all says that there is more to fetch.
+    pub along: Vec<Told>,
+}
+
+/// The state of an item, told along with something else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// The log offset of the event it tells of.
+    pub sequence: u64,
+    /// How the item stands.
+    pub state: SyncState,
 }
 
 /// Why a platform could never carry a content.

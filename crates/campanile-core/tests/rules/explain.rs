@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use campanile_core::{
     Account, AgendaEntry, Convergence, DeliveryId, DeliveryKind, Due, End, Event, Explanation,
-    Goal, HoldReason, Offset, OutcomeCounts, Parked, ParkedDelivery, Platform, PushStyle, Receipt,
-    RequestStamp, RetireReason, Settled, Standing, Suppression, What, WhyNot,
+    Goal, HoldReason, Offset, OutcomeCounts, Parked, ParkedDelivery, Platform, PushStyle, PutOff,
+    Receipt, RequestStamp, RetireReason, Settled, Standing, Suppression, What, WhyNot,
 };
 use campanile_testkit::scenario::{
     Step, deleted, dismissed, given, happened, posted, registered, retired,
@@ -58,10 +58,14 @@ fn parked(cause: u64, device: Device, kind: DeliveryKind) -> ParkedDelivery {
 }
 
 fn put_off(delivery: ParkedDelivery) -> Step {
+    put_off_because(delivery, PutOff::Held(HoldReason::Throttled))
+}
+
+fn put_off_because(delivery: ParkedDelivery, why: PutOff) -> Step {
     let until = START.after(Duration::from_secs(90));
-    let (item, reason, hold) = (delivery.item, "busy".into(), Some(HoldReason::Throttled));
+    let (item, reason) = (delivery.item, "busy".into());
     let deliveries = vec![delivery];
-    happened(Event::DeliveriesParked(Parked { item, until, reason, hold, deliveries }))
+    happened(Event::DeliveriesParked(Parked { item, until, reason, why, deliveries }))
 }
 
 fn came_due(delivery: ParkedDelivery) -> Step {
@@ -174,10 +178,10 @@ fn a_delivery_is_put_off_comes_due_and_ends() {
     let begun = [registered(phone(1)), posted("a"), put_off(delivery)];
     let found = explained(begun.clone(), []);
     let until = START.after(Duration::from_secs(90));
-    let hold = Some(HoldReason::Throttled);
+    let why = PutOff::Held(HoldReason::Throttled);
     assert_eq!(
         standing(&found, 2, phone(1)),
-        Standing::Parked { until, reason: "busy".into(), hold }
+        Standing::Parked { until, reason: "busy".into(), why }
     );
     assert_eq!(found.deliveries[0].delivery.attempts, 5);
     assert_eq!(counts(&found), OutcomeCounts { planned: 1, parked: 1, ..Default::default() });
@@ -214,7 +218,8 @@ fn a_clear_converges_endpoint_by_endpoint() {
     let steps = devices.map(registered).into_iter().chain([posted("a")]);
     let found = explained(steps.clone(), shown.clone());
     let goal = Goal::Show { revision: 1 };
-    let all = Convergence { goal, total: 4, reached: 4, parked: 0, open: 0, failed: 0 };
+    let all =
+        Convergence { goal, total: 4, reached: 4, parked: 0, deferred: 0, open: 0, failed: 0 };
     assert_eq!(found.convergence, Some(all));
 
     let late = parked(6, tablet(1), DeliveryKind::Sync);
@@ -224,8 +229,15 @@ fn a_clear_converges_endpoint_by_endpoint() {
     let most = Convergence { goal: Goal::Clear, reached: 3, parked: 1, ..all };
     assert_eq!(found.convergence, Some(most));
 
+    let silent = parked(6, tablet(1), DeliveryKind::Sync);
+    let silent = steps.clone().chain([put_off_because(silent, PutOff::Deferred)]);
+    let found = explained(silent, shown.clone().into_iter().chain(told.clone()));
+    let most = Convergence { parked: 0, deferred: 1, ..most };
+    assert_eq!(found.convergence, Some(most));
+    assert_eq!((counts(&found).planned, counts(&found).deferred), (7, 1));
+
     let found = explained(steps.chain([retired(tablet(1))]), shown.into_iter().chain(told));
-    let rest = Convergence { total: 3, parked: 0, ..most };
+    let rest = Convergence { total: 3, deferred: 0, ..most };
     assert_eq!(found.convergence, Some(rest), "a retired endpoint shows nothing");
 }
 

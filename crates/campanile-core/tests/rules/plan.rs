@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use campanile_core::{
     AgendaEntry, Delivery, DeliveryId, DeliveryKind, Due, Event, HoldReason, Offset, Parked,
-    ParkedDelivery, Platform,
+    ParkedDelivery, Platform, PutOff,
 };
 use campanile_testkit::scenario::{
     activated, deleted, dismissed, expired, given, happened, lapsed, posted, read, recalled,
@@ -177,7 +177,7 @@ fn a_parked_delivery_waits_on_the_agenda_and_comes_back_once() {
         item: parked().item,
         until,
         reason: "busy".into(),
-        hold: Some(HoldReason::Throttled),
+        why: PutOff::Held(HoldReason::Throttled),
         deliveries: vec![parked()],
     });
     given([registered(phone(1)), registered(laptop(1)), posted("a")])

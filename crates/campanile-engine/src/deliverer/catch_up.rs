@@ -7,7 +7,9 @@
 use std::collections::BTreeSet;
 
 use campanile_core::port::{EventLog, Hold, Progress, ReadError, ReadLimit, Record};
-use campanile_core::{Delivery, Offset, Partition, Position, Recorded, Route, Urgency, plan};
+use campanile_core::{
+    Delivery, Offset, Partition, Position, PutOff, Recorded, Route, Urgency, plan,
+};
 
 use super::backlog::{Backlog, Kind, Owed, Part, Pending};
 use super::intake::Intake;
@@ -84,7 +86,7 @@ impl Deliverer {
             let pause =
                 self.routes.get(route).health.pause(jitter, None, &self.parts.config.policy);
             let until = held.until.max(now.after(pause));
-            return self.park(lane, until, held.reason, Some(held.why));
+            return self.park(lane, until, held.reason, PutOff::Held(held.why));
         }
         let Some(mut job) = self.lanes.pop(lane) else { return };
         let told = job.followed.take();

@@ -3,8 +3,10 @@
 use std::cmp::Reverse;
 use std::time::Duration;
 
-use campanile_core::port::{GroupReader, PushBody, RouteDown, Slot};
-use campanile_core::{Endpoint, Item, Priority, Route, Suppression, compose, still_due};
+use campanile_core::port::{GroupReader, Push, PushBody, RouteDown, Slot};
+use campanile_core::{
+    Endpoint, Item, Priority, RegistrationId, Route, Suppression, compose, still_due,
+};
 use futures::future::{BoxFuture, FutureExt};
 
 use super::lanes::{Job, LaneKey, Step};
@@ -54,7 +56,7 @@ impl Deliverer {
     }
 
     /// Whether a job still matters, by the newest state the worker has.
-    fn due(&self, job: &Job) -> Result<(&Endpoint, &Item), Suppression> {
+    pub(super) fn due(&self, job: &Job) -> Result<(&Endpoint, &Item), Suppression> {
         let intake = self.partitions.get(&job.partition).ok_or(Suppression::EndpointGone)?;
         let reach = intake.view.reach(job.user);
         let item = intake.view.item(job.user, job.delivery.item);
@@ -155,31 +157,47 @@ impl Deliverer {
                 self.lanes.wait(lane, tick);
                 continue;
             }
-            let mut push = compose(item, &job.delivery, endpoint);
+            let (mut push, registration) =
+                (compose(item, &job.delivery, endpoint), endpoint.registration);
             if self.parts.planted.has(Bug::RevisionOvertakesClear)
                 && let PushBody::Sync(sync) = &mut push.body
             {
                 sync.clear = true;
             }
-            let (registration, route) = (endpoint.registration, route.clone());
-            self.numbers += 1;
-            let attempt = self.numbers;
-            if let Some(lane) = self.lanes.get_mut(&lane) {
-                lane.step = Step::InFlight { attempt };
-                for job in lane.jobs.iter_mut().take(1) {
-                    job.attempts += 1;
-                    if let Some(followed) = &mut job.followed {
-                        followed.attempt(&*self.parts.tracer, tick);
-                    }
+            if let Some(wait) = self.must_be_silent(&lane, route) {
+                self.tell_later(lane, wait);
+                continue;
+            }
+            let along = self.tell_along(&lane, route, &mut push);
+            return self.send(lane, along, (route.clone(), registration), (slot, push));
+        }
+    }
+
+    /// Sends the first job of a lane; the push tells of those of the lanes `along`, too.
+    fn send(
+        &mut self,
+        lane: LaneKey,
+        along: Option<Vec<LaneKey>>,
+        (route, registration): (Route, RegistrationId),
+        (slot, push): (Box<dyn Slot>, Push),
+    ) {
+        self.numbers += 1;
+        let (attempt, tick) = (self.numbers, self.parts.clock.tick());
+        for told in along.iter().flatten().chain([&lane]) {
+            let Some(lane) = self.lanes.get_mut(told) else { continue };
+            lane.step = Step::InFlight { attempt };
+            for job in lane.jobs.iter_mut().take(1) {
+                job.attempts += 1;
+                if let Some(followed) = &mut job.followed {
+                    followed.attempt(&*self.parts.tracer, tick);
                 }
             }
-            self.parts.telemetry.deliverer_attempts.add(1);
-            self.in_flight.push(Box::pin(async move {
-                let outcome = slot.send(push).await;
-                Wake::Sent { lane, attempt, route, registration, outcome }
-            }));
-            return;
         }
+        self.parts.telemetry.deliverer_attempts.add(1);
+        self.in_flight.push(Box::pin(async move {
+            let outcome = slot.send(push).await;
+            Wake::Sent { lane, along, attempt, route, registration, outcome }
+        }));
     }
 }
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use campanile_core::port::{AppendError, EventLog, NewRecord};
 use campanile_core::{
-    Event, Fact, HoldReason, LogIdentity, Offset, Parked, ParkedDelivery, Partition, Position,
-    Receipt, Settled, Timestamp, UserRef,
+    Event, Fact, LogIdentity, Offset, Parked, ParkedDelivery, Partition, Position, PutOff, Receipt,
+    Settled, Timestamp, UserRef,
 };
 use campanile_proto::codec;
 
@@ -25,7 +25,7 @@ const RETRY: Duration = Duration::from_millis(50);
 pub(crate) struct Putoff {
     pub(crate) until: Timestamp,
     pub(crate) reason: String,
-    pub(crate) hold: Option<HoldReason>,
+    pub(crate) why: PutOff,
 }
 
 /// One settled delivery, and the event whose progress waits for it.
@@ -86,8 +86,8 @@ impl Outbox {
         };
         let key = (job.partition, delivery.cause, putoff.clone());
         let (_, event) = self.parked.entry(key).or_insert_with(|| {
-            let Putoff { until, reason, hold } = putoff;
-            let event = Parked { item: delivery.item, until, reason, hold, deliveries: Vec::new() };
+            let Putoff { until, reason, why } = putoff;
+            let event = Parked { item: delivery.item, until, reason, why, deliveries: Vec::new() };
             (fact(job, Event::DeliveriesParked(event.clone())), event)
         });
         event.deliveries.push(parked);

@@ -2,8 +2,8 @@
 
 use campanile_core::port::RouteDown;
 use campanile_core::{
-    End, Event, HoldReason, Outcome, RegistrationId, RetireReason, Route, Settled, Suppression,
-    Timestamp, Verdict, judge,
+    End, Event, HoldReason, Outcome, PutOff, RegistrationId, RetireReason, Route, Settled,
+    Suppression, Timestamp, Verdict, judge,
 };
 
 use super::Deliverer;
@@ -65,7 +65,9 @@ impl Deliverer {
                 self.parts.telemetry.deliverer_retries.add(1);
                 self.retry(lane, at);
             }
-            Verdict::Park(until) => self.park(&lane, until, outcome.reason().to_owned(), None),
+            Verdict::Park(until) => {
+                self.park(&lane, until, outcome.reason().to_owned(), PutOff::Failed)
+            }
             Verdict::RetireEndpoint(reason) => {
                 self.retire(lane, &job, registration, reason, outcome);
             }
@@ -185,13 +187,7 @@ impl Deliverer {
     }
 
     /// Puts the first job of a lane on the agenda.
-    pub(super) fn park(
-        &mut self,
-        lane: &LaneKey,
-        until: Timestamp,
-        reason: String,
-        hold: Option<HoldReason>,
-    ) {
+    pub(super) fn park(&mut self, lane: &LaneKey, until: Timestamp, reason: String, why: PutOff) {
         let Some(mut job) = self.lanes.pop(lane) else { return };
         if job.is_parked {
             return self.absorb(&job);
@@ -200,10 +196,10 @@ impl Deliverer {
         self.parts.telemetry.deliverer_parked.add(1);
         // Whole seconds, so that deliveries put off together become one event.
         let until = Timestamp::from_millis(until.as_millis().div_ceil(1000).saturating_mul(1000));
-        self.outbox.parked(&job, Putoff { until, reason, hold });
+        self.outbox.parked(&job, Putoff { until, reason, why });
     }
 
-    fn end(&mut self, lane: &LaneKey, end: End) {
+    pub(super) fn end(&mut self, lane: &LaneKey, end: End) {
         let (at, _) = self.now();
         let Some(mut job) = self.lanes.pop(lane) else { return };
         self.tell_end(&mut job, &end);

@@ -125,7 +125,8 @@ impl Deliverer {
                 () = sleep(left) => break,
             };
             match wake {
-                Wake::Sent { lane, attempt, route, registration, outcome } => {
+                Wake::Sent { lane, along, attempt, route, registration, outcome } => {
+                    self.on_told(&lane, along, attempt, &outcome);
                     self.on_sent(lane, attempt, &route, registration, &outcome);
                 }
                 Wake::Written(settled) => self.on_written(&settled),

@@ -2,8 +2,8 @@
 
 use bytes::{Bytes, BytesMut};
 use campanile_core::{
-    Address, AddressClaim, EndpointId, Event, Fact, Offset, Parked, Posted, PushStyle, Redelivery,
-    RegistrationId, RequestStamp, StateChange, Sweep, SweepStep, Timestamp,
+    Address, AddressClaim, EndpointId, Event, Fact, Offset, Parked, Posted, PushStyle, PutOff,
+    Redelivery, RegistrationId, RequestStamp, StateChange, Sweep, SweepStep, Timestamp,
 };
 use prost::Message;
 
@@ -192,10 +192,16 @@ fn state_changed_body(change: &StateChange) -> v1::StateChangedBody {
 }
 
 fn parked_body(parked: &Parked) -> v1::DeliveriesParkedBody {
+    let (hold, deferred) = match parked.why {
+        PutOff::Failed => (None, false),
+        PutOff::Held(hold) => (Some(hold), false),
+        PutOff::Deferred => (None, true),
+    };
     v1::DeliveriesParkedBody {
         until_ms: parked.until.as_millis(),
         reason: parked.reason.clone(),
-        hold: parked.hold.map(|hold| convert::hold_to_wire(hold).into()),
+        hold: hold.map(|hold| convert::hold_to_wire(hold).into()),
+        deferred,
         deliveries: parked.deliveries.iter().map(delivery_to_wire).collect(),
     }
 }
@@ -344,13 +350,14 @@ fn sweep_advanced(body: &v1::SweepAdvancedBody) -> Result<Event, DecodeError> {
 
 fn parked(envelope: &v1::Envelope, body: v1::DeliveriesParkedBody) -> Result<Event, DecodeError> {
     let item = notification(envelope)?;
-    let hold = |number| one_of("hold", number, convert::hold_from_wire);
+    let held = |number| one_of("hold", number, convert::hold_from_wire).map(PutOff::Held);
+    let why = if body.deferred { PutOff::Deferred } else { PutOff::Failed };
     let deliveries = body.deliveries.into_iter().map(|wire| delivery(item, &wire));
     Ok(Event::DeliveriesParked(Parked {
         item,
         until: time(body.until_ms),
         reason: body.reason,
-        hold: body.hold.map(hold).transpose()?,
+        why: body.hold.map_or(Ok(why), held)?,
         deliveries: deliveries.collect::<Result<_, _>>()?,
     }))
 }

@@ -163,17 +163,19 @@ fn posted() -> impl Strategy<Value = Posted> {
 }
 
 fn parked() -> impl Strategy<Value = Parked> {
-    let hold = prop_oneof![
-        Just(HoldReason::Credential),
-        Just(HoldReason::Throttled),
-        Just(HoldReason::BadAddresses),
-        Just(HoldReason::Unreachable),
+    let why = prop_oneof![
+        Just(PutOff::Failed),
+        Just(PutOff::Held(HoldReason::Credential)),
+        Just(PutOff::Held(HoldReason::Throttled)),
+        Just(PutOff::Held(HoldReason::BadAddresses)),
+        Just(PutOff::Held(HoldReason::Unreachable)),
+        Just(PutOff::Deferred),
     ];
-    (item_id(), time(), string(), of(hold), vec(parked_delivery(), 0..4)).prop_map(
-        |(item, until, reason, hold, deliveries)| {
+    (item_id(), time(), string(), why, vec(parked_delivery(), 0..4)).prop_map(
+        |(item, until, reason, why, deliveries)| {
             let deliveries =
                 deliveries.into_iter().map(|parked| ParkedDelivery { item, ..parked }).collect();
-            Parked { item, until, reason, hold, deliveries }
+            Parked { item, until, reason, why, deliveries }
         },
     )
 }

@@ -109,6 +109,7 @@ pub(crate) fn push(device: u128, address: Address) -> Push {
         priority: Priority::High,
         expires_at: Timestamp::from_millis(SystemClock.now_ms() + 3_600_000),
         body: PushBody::Show { content, group: None },
+        along: Vec::new(),
     }
 }
 

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use campanile_core::port::{Push, PushBody, SyncState, Unfit};
+use campanile_core::port::{Push, PushBody, Told, Unfit};
 use campanile_core::{
     Address, Content, DeliveryId, NotificationId, Platform, Posted, Priority, Visual,
 };
@@ -12,7 +12,7 @@ use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version, header};
 use serde::Serialize;
 
-use crate::told::{Shown, Synced, Unsayable, shown, signalled, synced};
+use crate::told::{Along, MOST_ALONG, Shown, Unsayable, along, shown, signalled, synced};
 
 /// The longest payload Apple takes, in bytes; without VoIP, which is not sent.
 pub const PAYLOAD_LIMIT: usize = 4096;
@@ -117,9 +117,16 @@ fn payload(push: &Push) -> Result<(bool, Bytes), Unsayable> {
     let (background, json) = match &push.body {
         PushBody::Show { content, group } => {
             let payload = show(push.item, push.sequence, content, group.as_ref());
-            (content.visual.is_none(), serde_json::to_vec(&payload))
+            let is_silent = content.visual.is_none();
+            match is_silent || push.along.is_empty() {
+                true => (is_silent, serde_json::to_vec(&payload)),
+                false => (false, with_others(payload, &push.along)),
+            }
         }
-        PushBody::Sync(state) => (true, serde_json::to_vec(&sync(push.sequence, state))),
+        PushBody::Sync(state) => {
+            let campanile = synced(push.sequence, state, &push.along, MOST_ALONG);
+            (true, serde_json::to_vec(&Payload { aps: SILENT, campanile }))
+        }
         PushBody::Signal => {
             let campanile = signalled(push.item, push.sequence);
             (true, serde_json::to_vec(&Payload { aps: SILENT, campanile }))
@@ -157,6 +164,8 @@ struct Aps<'a> {
     thread_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     content_available: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mutable_content: Option<u8>,
 }
 
 #[derive(Serialize)]
@@ -167,8 +176,14 @@ struct Alert<'a> {
 }
 
 /// Wakes the app, shows nothing.
-const SILENT: Aps<'static> =
-    Aps { alert: None, sound: None, badge: None, thread_id: None, content_available: Some(1) };
+const SILENT: Aps<'static> = Aps {
+    alert: None,
+    sound: None,
+    badge: None,
+    thread_id: None,
+    content_available: Some(1),
+    mutable_content: None,
+};
 
 fn show<'a>(
     item: NotificationId,
@@ -187,11 +202,34 @@ fn drawn<'a>(visual: &'a Visual, group: Option<&'a Arc<str>>) -> Aps<'a> {
         badge: visual.badge,
         thread_id: group.map(|group| &**group),
         content_available: None,
+        mutable_content: None,
     }
 }
 
-fn sync(sequence: u64, state: &SyncState) -> Payload<'static, Synced> {
-    Payload { aps: SILENT, campanile: synced(sequence, state) }
+/// Adds the states of as many others as there is room for. The app's service extension reads them,
+/// if it has one: the system runs it for pushes with `mutable-content` ("Modifying content in newly
+/// delivered notifications").
+fn with_others(
+    mut payload: Payload<'_, Shown<'_>>,
+    others: &[Told],
+) -> serde_json::Result<Vec<u8>> {
+    payload.aps.mutable_content = Some(1);
+    let mut room = others.len().min(MOST_ALONG);
+    loop {
+        payload.campanile.along = along(others, room);
+        let json = serde_json::to_vec(&payload)?;
+        if json.len() <= PAYLOAD_LIMIT {
+            return Ok(json);
+        }
+        if room == 0 {
+            break;
+        }
+        room /= 2;
+    }
+    // What fits without the others goes without them.
+    payload.aps.mutable_content = None;
+    payload.campanile.along = Along::default();
+    serde_json::to_vec(&payload)
 }
 
 /// Counts what is written.

@@ -91,7 +91,7 @@ fn body(push: &Push, now: Timestamp) -> Result<Bytes, Unsayable> {
             Said::show(push.item, &item, push.sequence, content, group.as_deref())
         }
         PushBody::Sync(state) => {
-            serde_json::to_string(&synced(push.sequence, state)).map(Said::silent)
+            serde_json::to_string(&synced(push.sequence, state, &[], 0)).map(Said::silent)
         }
         PushBody::Signal => {
             serde_json::to_string(&signalled(push.item, push.sequence)).map(Said::silent)

@@ -57,6 +57,7 @@ fn proving() -> Push {
         priority: Priority::High,
         expires_at: Timestamp::from_millis(4_102_444_800_000),
         body: PushBody::Show { content, group: None },
+        along: Vec::new(),
     }
 }
 

@@ -126,6 +126,7 @@ pub(crate) fn push(device: u32, body: PushBody) -> Push {
         priority: Priority::High,
         expires_at: Timestamp::from_millis(SystemClock.now_ms() + 3_600_000),
         body,
+        along: Vec::new(),
     }
 }
 

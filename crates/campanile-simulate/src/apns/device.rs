@@ -2,7 +2,8 @@
 //!
 //! The app on it behaves like an app of ours: an alert is shown under its collapse id, and a
 //! background push whose root key `campanile` is `{"items":[{"id":…,"clear":true}]}` takes those
-//! notifications off the screen.
+//! notifications off the screen. So does an alert with `mutable-content`, for which the system runs
+//! the app's service extension.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -86,9 +87,23 @@ pub struct Device {
     history: VecDeque<Received>,
     removed: VecDeque<Removed>,
     recent: VecDeque<ApnsId>,
+    silent_limit: Option<SilentLimit>,
+    /// When the last background pushes came, as many as the limit allows.
+    silent: VecDeque<u64>,
     accepted: u64,
     duplicates: u64,
     discarded: u64,
+    throttled: u64,
+}
+
+/// How many background pushes a device is given; others are dropped without a word, as Apple does
+/// with more than "two or three per hour" ("Pushing background updates to your App").
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SilentLimit {
+    /// So many
+    pub pushes: usize,
+    /// within so many milliseconds.
+    pub window_ms: u64,
 }
 
 impl Device {
@@ -104,9 +119,12 @@ impl Device {
             history: VecDeque::new(),
             removed: VecDeque::new(),
             recent: VecDeque::new(),
+            silent_limit: None,
+            silent: VecDeque::new(),
             accepted: 0,
             duplicates: 0,
             discarded: 0,
+            throttled: 0,
         }
     }
 
@@ -176,6 +194,29 @@ impl Device {
         self.discarded
     }
 
+    /// Background pushes that were dropped, because there were more than the limit.
+    pub fn throttled(&self) -> u64 {
+        self.throttled
+    }
+
+    pub(crate) fn set_silent_limit(&mut self, limit: Option<SilentLimit>) {
+        self.silent_limit = limit;
+        self.silent.clear();
+    }
+
+    /// Whether a background push that comes now is one too many.
+    fn is_too_many(&mut self, now_ms: u64) -> bool {
+        let Some(SilentLimit { pushes, window_ms }) = self.silent_limit else { return false };
+        while self.silent.front().is_some_and(|at| at + window_ms <= now_ms) {
+            self.silent.pop_front();
+        }
+        let is_full = self.silent.len() >= pushes;
+        if !is_full {
+            self.silent.push_back(now_ms);
+        }
+        is_full
+    }
+
     pub(crate) fn set_registration(&mut self, registration: Registration) {
         self.registration = registration;
     }
@@ -229,17 +270,17 @@ impl Device {
     }
 
     fn deliver(&mut self, push: Received) -> Vec<Change> {
-        let changes = match push.kind {
+        if matches!(push.kind, Kind::Sync | Kind::Raw) && self.is_too_many(push.at_ms) {
+            self.throttled += 1;
+            return Vec::new();
+        }
+        let mut changes = match push.kind {
             Kind::Alert => self.alert(&push),
-            Kind::Sync | Kind::Raw => {
-                let mut changes = vec![Change::Woken(push.clone())];
-                let at_ms = push.at_ms;
-                changes
-                    .extend(push.cleared().filter_map(|id| self.remove(id, Remover::App, at_ms)));
-                changes
-            }
+            Kind::Sync | Kind::Raw => vec![Change::Woken(push.clone())],
             Kind::Other => Vec::new(),
         };
+        let cleared = push.cleared();
+        changes.extend(cleared.filter_map(|id| self.remove(id, Remover::App, push.at_ms)));
         bounded_push(&mut self.history, push, HISTORY);
         changes
     }

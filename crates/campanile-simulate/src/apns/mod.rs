@@ -46,7 +46,7 @@ pub use crate::service::{
 };
 pub use config::Config;
 pub use device::{
-    Change, DUPLICATE_MEMORY, Device, HISTORY, Registration, Removed, Remover, Shown,
+    Change, DUPLICATE_MEMORY, Device, HISTORY, Registration, Removed, Remover, Shown, SilentLimit,
 };
 pub use environment::Environment;
 pub use h2::Reason as ErrorCode;

@@ -67,12 +67,13 @@ impl Received {
         self.payload.get("campanile")
     }
 
-    /// The ids that a sync takes off the screen.
+    /// The ids that it takes off the screen: a sync does, and an alert that runs the app's service
+    /// extension.
     pub fn cleared(&self) -> impl Iterator<Item = &str> {
         let items = self.campanile().and_then(|root| root.get("items")).and_then(Value::as_array);
         let clears = |item: &&Value| item.get("clear").and_then(Value::as_bool) == Some(true);
         items
-            .filter(|_| self.kind == Kind::Sync)
+            .filter(|_| self.kind == Kind::Sync || self.is_mutable())
             .into_iter()
             .flatten()
             .filter(clears)
@@ -82,6 +83,11 @@ impl Received {
     /// Whether it puts something on the screen.
     pub fn is_visible(&self) -> bool {
         self.kind == Kind::Alert && self.alert().is_some()
+    }
+
+    fn is_mutable(&self) -> bool {
+        let mutable = self.payload.get("aps").and_then(|aps| aps.get("mutable-content"));
+        self.kind == Kind::Alert && mutable.and_then(Value::as_u64) == Some(1)
     }
 
     fn alert(&self) -> Option<&Value> {

@@ -5,7 +5,7 @@ use thiserror::Error;
 use super::Simulator;
 use super::check;
 use super::config::Config;
-use super::device::{Registration, Remover};
+use super::device::{Registration, Remover, SilentLimit};
 use super::environment::Environment;
 use super::key::{KeyError, ProviderKey, SigningKey};
 use super::state::Apns;
@@ -101,6 +101,15 @@ impl Simulator {
         self.shared.change(|state| {
             let device = state.world.device_mut(token);
             device.map(|device| device.set_registration(registration)).is_some()
+        })
+    }
+
+    /// Limits how many background pushes a device is given, or does not. `false` if there is no such
+    /// device.
+    pub fn limit_silent(&self, token: &str, limit: Option<SilentLimit>) -> bool {
+        self.shared.change(|state| {
+            let device = state.world.device_mut(token);
+            device.map(|device| device.set_silent_limit(limit)).is_some()
         })
     }
 

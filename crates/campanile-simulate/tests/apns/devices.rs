@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use campanile_simulate::Tap;
-use campanile_simulate::apns::{Change, Config, Device, Kind, Recording, Remover};
+use campanile_simulate::apns::{Change, Config, Device, Kind, Recording, Remover, SilentLimit};
 use serde_json::json;
 
 use super::client::{Client, LIMIT, Push};
@@ -93,6 +93,43 @@ async fn a_sync_clears_what_it_names_and_only_if_it_says_so() {
     let sync = device.history().last().unwrap();
     assert_eq!(sync.kind, Kind::Sync);
     assert_eq!(sync.campanile().unwrap()["items"][1]["read"], true);
+}
+
+#[tokio::test]
+async fn an_alert_clears_what_it_names_if_it_runs_the_extension() {
+    let fixture = Fixture::start();
+    let mut client = fixture.connect().await;
+    deliver(&mut client, fixture.alert("One").collapse("n1")).await;
+    let alert = |aps| {
+        let items = json!([{ "id": "n1", "clear": true }]);
+        let body = json!({ "aps": aps, "campanile": { "id": "n2", "items": items } });
+        fixture.alert("").body(body.to_string()).collapse("n2")
+    };
+    deliver(&mut client, alert(json!({ "alert": "Two" }))).await;
+    assert!(phone(&fixture).shown("n1").is_some(), "nobody reads it");
+    deliver(&mut client, alert(json!({ "alert": "Two", "mutable-content": 1 }))).await;
+    assert_eq!(phone(&fixture).screen().keys().collect::<Vec<_>>(), ["n2"]);
+}
+
+#[tokio::test]
+async fn background_pushes_beyond_the_limit_are_accepted_and_dropped() {
+    let fixture = Fixture::start();
+    let mut client = fixture.connect().await;
+    let limit = SilentLimit { pushes: 2, window_ms: 60_000 };
+    assert!(fixture.apns.limit_silent(PHONE, Some(limit)));
+    assert!(!fixture.apns.limit_silent("00", Some(limit)));
+    for id in ["n1", "n2", "n3"] {
+        deliver(&mut client, fixture.alert(id).collapse(id)).await;
+    }
+    for id in ["n1", "n2", "n3"] {
+        deliver(&mut client, clear(&fixture, &[id])).await;
+    }
+    let device = phone(&fixture);
+    assert_eq!(device.screen().keys().collect::<Vec<_>>(), ["n3"]);
+    assert_eq!((device.accepted(), device.throttled()), (6, 1));
+    fixture.clock.advance(Duration::from_secs(60));
+    deliver(&mut client, clear(&fixture, &["n3"])).await;
+    assert!(phone(&fixture).screen().is_empty());
 }
 
 #[tokio::test]

@@ -124,6 +124,7 @@ fn addressed(open: &impl OpenPusher, id: NotificationId, body: PushBody, revisio
         // The year 2100: never, whatever clock the adapter has.
         expires_at: Timestamp::from_millis(4_102_444_800_000),
         body,
+        along: Vec::new(),
     }
 }
 

@@ -9,6 +9,7 @@ mod dead_letters;
 mod outcomes;
 mod publishing;
 mod screens;
+mod silence;
 mod sweeps;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,6 +35,7 @@ pub(crate) async fn check(ground: &Ground, clients: &Clients, skipped: &[Skipped
     attempts::not_past_the_end(ground, &attempts);
     attempts::not_after_what_is_known(ground, &past, &attempts);
     attempts::not_more_than_asked_for(ground, &past, &attempts);
+    silence::within_the_budget(ground, &past, &attempts);
     outcomes::settled(ground, &past, skipped);
     outcomes::told_once(ground, &past);
     outcomes::failures_are_asked_for_once(ground, &past);

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use campanile_core::port::{EventLog, Push, PushBody, Pusher, RouteDown, Slot};
+use campanile_core::port::{EventLog, Push, PushBody, Pusher, RouteDown, Slot, SyncState};
 use campanile_core::{
     Address, DeliveryId, FcmTarget, HoldReason, NotificationId, Offset, Outcome, Partition,
     Platform, Route, Tick, Timestamp,
@@ -158,25 +158,40 @@ impl Provider {
                 let (cause, since) = (push.sequence, self.stage.tick());
                 screen.insert(push.item, Shown { delivery: push.delivery, cause, since });
             }
-            PushBody::Sync(sync) if sync.clear => {
-                if let Some(shown) = screen.remove(&push.item) {
-                    self.check_order(push, shown);
-                    self.stage.reach(match push.address.platform() {
-                        Platform::Fcm => "cleared on fcm",
-                        _ => "cleared on apns",
-                    });
-                }
-            }
-            PushBody::Sync(_) => {}
-            // The app fetches how the item stands, and shows it by itself if at all.
-            PushBody::Signal => drop(screen.remove(&push.item)),
+            PushBody::Sync(state) => self.sync(screen, push, push.sequence, state),
+            // The app fetches how all items stand, and shows them by itself if at all.
+            PushBody::Signal => screen.clear(),
         }
+        for told in &push.along {
+            self.stage.reach(match &push.body {
+                PushBody::Show { .. } => "told along with a post",
+                PushBody::Sync(_) | PushBody::Signal => "told along with a change",
+            });
+            self.sync(screen, push, told.sequence, &told.state);
+        }
+    }
+
+    /// The device hears in a push how an item stands, as of an event.
+    fn sync(
+        &self,
+        screen: &mut BTreeMap<NotificationId, Shown>,
+        push: &Push,
+        sequence: u64,
+        state: &SyncState,
+    ) {
+        let Some(shown) = screen.get(&state.id).copied().filter(|_| state.clear) else { return };
+        screen.remove(&state.id);
+        self.check_order(push, sequence, shown);
+        self.stage.reach(match push.address.platform() {
+            Platform::Fcm => "cleared on fcm",
+            _ => "cleared on apns",
+        });
     }
 
     /// G7: what an earlier event calls for does not take off the screen what a later one put there,
     /// unless a worker was replaced in between.
-    fn check_order(&self, clear: &Push, shown: Shown) {
-        let is_older = clear.sequence < shown.cause;
+    fn check_order(&self, clear: &Push, sequence: u64, shown: Shown) {
+        let is_older = sequence < shown.cause;
         if is_older && !self.stage.was_disturbed(shown.since, self.stage.tick()) {
             let (later, earlier) = (shown.delivery, clear.delivery);
             self.stage.broken("G7", format!("{later} was cleared by {earlier}, which is older"));

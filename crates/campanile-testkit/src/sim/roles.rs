@@ -5,8 +5,8 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use campanile_core::Platform;
 use campanile_core::port::{Carried, GroupName, ReadError, StartAt, Stream, Untraced};
+use campanile_core::{Platform, SilentBudget};
 use campanile_engine::planted::Planted;
 use campanile_engine::tasks::{self, Shutdown, Task, sleep};
 use campanile_engine::telemetry::Telemetry;
@@ -23,6 +23,9 @@ use super::provider::Provider;
 use super::setup::Setup;
 use super::stage::Stage;
 use crate::memory::{MemoryCarried, MemoryProjection, SeededEntropy};
+
+/// Few enough, and for long enough, that devices are told of several changes at once.
+pub(crate) const SILENT: SilentBudget = SilentBudget { pushes: 3, window: Duration::from_secs(60) };
 
 /// The longest a role may take to stop in good order.
 const LONGEST_STOP: Duration = Duration::from_secs(30);
@@ -336,6 +339,7 @@ async fn run_role(
             let config = deliverer::Config {
                 policy: setup.policy.clone(),
                 in_memory: setup.in_memory,
+                silent: SILENT,
                 ..deliverer::Config::of(role.platform().unwrap_or(Platform::Apns))
             };
             let parts = deliverer::Parts {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use campanile_core::port::RouteDown;
 use campanile_core::{
     AgendaEntry, DeliveryId, DeliveryKind, Due, End, Event, HoldReason, NotificationId, Offset,
-    Outcome, Parked, ParkedDelivery, Platform, Suppression,
+    Outcome, Parked, ParkedDelivery, Platform, PutOff, Suppression,
 };
 use campanile_engine::tasks::sleep;
 use campanile_testkit::memory::{Reply, Sent};
@@ -71,7 +71,7 @@ async fn what_a_dead_worker_put_off_is_not_sent_from_its_backlog_too() {
     let until = START.after(Duration::from_secs(9000));
     let parked = parked("a", Offset(1));
     let (reason, deliveries) = ("down".to_owned(), vec![parked]);
-    let event = Parked { item: parked.item, until, reason, hold: None, deliveries };
+    let event = Parked { item: parked.item, until, reason, why: PutOff::Failed, deliveries };
     ground.happens(1, happened(Event::DeliveriesParked(event))).await;
     ground.pusher.bring_up(&route());
     let _second = ground.deliverer();

@@ -106,6 +106,7 @@ fn push(number: usize) -> Push {
         priority: Priority::High,
         expires_at: Wall(Instant::now()).now().after(Duration::from_secs(86_400)),
         body: PushBody::Show { content, group: None },
+        along: Vec::new(),
     }
 }
 

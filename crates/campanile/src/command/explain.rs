@@ -116,6 +116,9 @@ fn reason(not: &v1::NotPlanned) -> String {
 
 fn put_off(parking: &v1::Parking) -> String {
     let (until, attempts) = (instant(parking.until.as_ref()), parking.attempts);
+    if parking.deferred {
+        return format!("told at {until}, because silent pushes to the device are limited");
+    }
     let hold = match parking.hold() {
         v1::HoldReason::Unspecified => String::new(),
         hold => format!(", route held: {}", word(hold.as_str_name(), "HOLD_REASON_")),
@@ -171,6 +174,7 @@ struct Counts {
     gave_up: u64,
     suppressed: u64,
     parked: u64,
+    deferred: u64,
     open: u64,
 }
 
@@ -185,6 +189,7 @@ impl From<v1::OutcomeCounts> for Counts {
             gave_up: counts.gave_up,
             suppressed: counts.suppressed,
             parked: counts.parked,
+            deferred: counts.deferred,
             open: counts.open,
         }
     }
@@ -200,6 +205,7 @@ impl fmt::Display for Counts {
             (self.gave_up, "given up"),
             (self.suppressed, "not sent"),
             (self.parked, "put off"),
+            (self.deferred, "deferred"),
             (self.open, "not answered yet"),
         ];
         tell(f, " = ", " + ", &parts)
@@ -214,6 +220,7 @@ struct Convergence {
     total: u32,
     reached: u32,
     parked: u32,
+    deferred: u32,
     open: u32,
     failed: u32,
 }
@@ -221,16 +228,20 @@ struct Convergence {
 impl From<v1::Convergence> for Convergence {
     fn from(found: v1::Convergence) -> Self {
         let goal = if found.shows_revision.is_some() { "shown" } else { "cleared" };
-        let v1::Convergence { total, reached, parked, open, failed, .. } = found;
-        Self { goal, total, reached, parked, open, failed }
+        let v1::Convergence { total, reached, parked, deferred, open, failed, .. } = found;
+        Self { goal, total, reached, parked, deferred, open, failed }
     }
 }
 
 impl fmt::Display for Convergence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} on {} of {}", self.goal, self.reached, self.total)?;
-        let rest =
-            [(self.parked, "put off"), (self.open, "not answered yet"), (self.failed, "failed")];
+        let rest = [
+            (self.parked, "put off"),
+            (self.deferred, "deferred"),
+            (self.open, "not answered yet"),
+            (self.failed, "failed"),
+        ];
         tell(f, "; ", ", ", &rest.map(|(count, what)| (count.into(), what)))
     }
 }
@@ -258,6 +269,8 @@ mod tests {
     fn convergence_reads_well() {
         let found = v1::Convergence { total: 4, reached: 3, parked: 1, ..Default::default() };
         assert_eq!(Convergence::from(found).to_string(), "cleared on 3 of 4; 1 put off");
+        let found = v1::Convergence { total: 4, reached: 3, deferred: 1, ..Default::default() };
+        assert_eq!(Convergence::from(found).to_string(), "cleared on 3 of 4; 1 deferred");
         let platform = v1::Platform::Apns.into();
         let counts =
             v1::OutcomeCounts { platform, planned: 3, accepted: 2, open: 1, ..Default::default() };

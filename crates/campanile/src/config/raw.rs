@@ -56,6 +56,8 @@ pub(super) struct Ingest {
 pub(super) struct Deliver {
     pub(super) connections: Raw,
     pub(super) fcm_connections: Raw,
+    pub(super) silent_pushes: Raw,
+    pub(super) silent_window: Raw,
     pub(super) request_timeout: Raw,
     pub(super) drain: Raw,
 }

@@ -222,6 +222,7 @@ fn a_number_out_of_its_limits_is_told_the_limits() {
         ("store.partitions", 1, 4096),
         ("deliver.connections", 1, 100),
         ("deliver.fcm_connections", 1, 100),
+        ("deliver.silent_pushes", 1, 1000),
     ] {
         let load = |number: &str| {
             let mut given = Given::default();

@@ -61,6 +61,8 @@ setting_values! {
         |text| text.parse().ok().filter(|it| (1..=4096).contains(it)).map(Partitions);
     Connections, Number, "must be a whole number, 1 to 100",
         |text| text.parse().ok().filter(|it| (1..=100).contains(it)).map(Connections);
+    Pushes, Number, "must be a whole number, 1 to 1000",
+        |text| text.parse().ok().filter(|it| (1..=1000).contains(it)).map(Pushes);
     Rate, Number, "must be a whole number, 0 to 1000000",
         |text| text.parse().ok().filter(|it| *it <= 1_000_000).map(Rate);
     Path, Text, "must be a path", |text| (!text.is_empty()).then(|| Path(text.into()));
@@ -94,6 +96,10 @@ pub(super) struct Partitions(pub(super) u16);
 /// How many connections a route may open.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Connections(pub(super) usize);
+
+/// How many pushes in some time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pushes(pub(super) u32);
 
 /// How many a second; 0 is any number.
 #[derive(Clone, Copy, Debug)]

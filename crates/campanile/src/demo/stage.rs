@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use campanile_core::{AppId, Environment, Platform};
+use campanile_core::{AppId, Environment, Platform, SilentBudget};
 use campanile_push::apns::ApnsKey;
 use campanile_push::fcm::ServiceAccount;
 use campanile_push::{Roots, Target};
@@ -119,6 +119,8 @@ fn config(port: u16, directory: &tempfile::TempDir, apps: BTreeMap<AppId, AppCon
         deliver: DeliverConfig {
             connections: 1,
             fcm_connections: 1,
+            // Simulated phones hear of everything, so that nobody waits for them.
+            silent: SilentBudget { pushes: 1000, window: Duration::from_secs(1) },
             request_timeout: Duration::from_secs(15),
             drain: Duration::from_secs(2),
         },

@@ -31,6 +31,7 @@ type Acknowledged = BTreeMap<String, bool>;
 #[tokio::test]
 async fn twenty_kills_lose_nothing_and_undo_nothing() {
     let tower = Tower::new();
+    tower.tell_everything();
     let (mut server, client) = tower.serve(None).await;
     for number in 0..USERS {
         tower.device(&token(number));

@@ -28,6 +28,7 @@ mod process;
 mod replay;
 mod retention;
 mod ring;
+mod silence;
 mod styles;
 mod suppress;
 mod sweeps;

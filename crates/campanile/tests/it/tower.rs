@@ -44,6 +44,12 @@ impl Tower {
         )
     }
 
+    /// Lets devices be told of every change as it comes.
+    pub(crate) fn tell_everything(&self) {
+        let all = "[deliver]\nsilent_pushes = 1000\nsilent_window = \"1 s\"\n";
+        std::fs::write(self.path("campanile.toml"), self.config() + all).unwrap();
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
@@ -66,7 +72,15 @@ impl Tower {
 
     /// Starts a server and connects to it.
     pub(crate) async fn serve(&self, roles: Option<&str>) -> (Server, Client) {
-        let server = self.start(roles);
+        self.connect(self.start(roles)).await
+    }
+
+    /// Starts a server by a command of one's own and connects to it.
+    pub(crate) async fn serve_by(&self, command: std::process::Command) -> (Server, Client) {
+        self.connect(Server::start(command)).await
+    }
+
+    async fn connect(&self, server: Server) -> (Server, Client) {
         let address = server.address().await;
         let client = Client::connect(&address).await.unwrap();
         (server, client)

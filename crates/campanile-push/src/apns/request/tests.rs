@@ -1,5 +1,6 @@
 //! Requests, header by header and byte by byte.
 
+use campanile_core::port::SyncState;
 use campanile_core::{ApnsToken, Environment, Timestamp, UserAction};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -25,6 +26,7 @@ fn push(body: PushBody) -> Push {
         priority: Priority::High,
         expires_at: Timestamp::from_millis(1_795_255_200_999),
         body,
+        along: Vec::new(),
     }
 }
 
@@ -173,6 +175,71 @@ fn every_action_has_its_word() {
         let json = json_of(&push(PushBody::Sync(state)));
         assert_eq!(json["campanile"]["items"][0]["action"], word);
     }
+}
+
+/// As many others as this, each with the longest numbers and words.
+fn others(count: usize) -> Vec<Told> {
+    let other = |number: usize| {
+        let id = NotificationId::from_bytes((number as u128).to_be_bytes());
+        let state = SyncState { id, read: false, action: UserAction::Dismissed, clear: false };
+        Told { sequence: u64::MAX, state }
+    };
+    (0..count).map(other).collect()
+}
+
+#[test]
+fn a_silent_push_tells_of_others_and_says_if_there_are_more() {
+    let told = |count| {
+        let push = Push { along: others(count), sequence: u64::MAX, ..synced() };
+        let (request, payload) = made(&push);
+        assert!(payload.len() <= PAYLOAD_LIMIT, "{}", payload.len());
+        assert_eq!(header(&request, "apns-push-type"), "background");
+        let json: Value = serde_json::from_slice(&payload).expect("JSON");
+        json["campanile"].clone()
+    };
+    let state = json!({"read": false, "action": "dismissed", "clear": false, "seq": u64::MAX});
+    let with_id = |id: &str| {
+        let mut state = state.clone();
+        state["id"] = json!(id);
+        state
+    };
+    let both = told(1);
+    assert_eq!(both["items"][1], with_id(&"0".repeat(32)));
+    assert_eq!((both["items"][0]["id"].clone(), both.get("more")), (json!(ITEM_HEX), None));
+    let most = told(MOST_ALONG);
+    assert_eq!((most["items"].as_array().map(Vec::len), most.get("more")), (Some(32), None));
+    let too_many = told(MOST_ALONG + 1);
+    let items = too_many["items"].as_array().map(Vec::len);
+    assert_eq!((items, &too_many["more"]), (Some(32), &json!(true)));
+}
+
+#[test]
+fn a_visible_push_tells_of_as_many_others_as_fit() {
+    let campanile = |bytes: usize, count| {
+        let push = Push { along: others(count), ..shown(content_of(bytes)) };
+        let (request, payload) = made(&push);
+        assert!(payload.len() <= PAYLOAD_LIMIT, "{}", payload.len());
+        assert_eq!(header(&request, "apns-push-type"), "alert");
+        let json: Value = serde_json::from_slice(&payload).expect("JSON");
+        (json["aps"].get("mutable-content").cloned(), json["campanile"].clone())
+    };
+    let (mutable, told) = campanile(200, 2);
+    assert_eq!((mutable, &told["id"]), (Some(json!(1)), &json!(ITEM_HEX)));
+    assert_eq!((told["items"].as_array().map(Vec::len), told.get("more")), (Some(2), None));
+    let (mutable, told) = campanile(3000, 31);
+    assert_eq!((mutable, &told["more"]), (Some(json!(1)), &json!(true)));
+    assert!(told["items"].as_array().is_some_and(|items| (4..31).contains(&items.len())));
+    let (mutable, told) = campanile(PAYLOAD_LIMIT - 40, 31);
+    assert_eq!((mutable, &told["more"]), (Some(json!(1)), &json!(true)), "fetch them");
+    let (mutable, told) = campanile(PAYLOAD_LIMIT, 31);
+    assert_eq!((mutable, told.get("more"), told.get("items")), (None, None, None));
+}
+
+#[test]
+fn a_signal_says_nothing_of_others() {
+    let signal = push(PushBody::Signal);
+    let along = Push { along: others(3), ..signal.clone() };
+    assert_eq!(made(&along).1, made(&signal).1);
 }
 
 #[test]

@@ -25,6 +25,7 @@ fn push(body: PushBody) -> Push {
         priority: Priority::High,
         expires_at: NOW.after(Duration::from_secs(3600)),
         body,
+        along: Vec::new(),
     }
 }
 

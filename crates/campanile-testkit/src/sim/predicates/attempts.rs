@@ -7,6 +7,7 @@ use campanile_core::{
     Urgency, UserRef,
 };
 
+use super::silence;
 use crate::sim::past::{Past, Planned};
 use crate::sim::provider::{Attempt, Said};
 use crate::sim::roles::Ground;
@@ -24,8 +25,9 @@ fn by_delivery(attempts: &[Attempt]) -> BTreeMap<DeliveryId, Vec<&Attempt>> {
 /// they are equally urgent: by their post, and by the event that called for them, because what
 /// somebody asks for again is urgent where its post is left for later (ADR 18).
 ///
-/// Three things put a delivery behind later ones, and all are promised: deliveries of one item to
-/// one endpoint wait for each other; what is put off (parked) gives way; and a route that was in
+/// Four things put a delivery behind later ones, and all are promised: deliveries of one item to
+/// one endpoint wait for each other; so do changes for a device that was told of others silently just
+/// before; what is put off (parked) gives way; and a route that was in
 /// trouble starts again with what comes next, while what met the trouble is put off. So nothing
 /// is said of deliveries that were parked, or whose lane was busy, or of routes after their first
 /// trouble. Nor of deliveries whose end the wall clock has once passed: a worker may have taken
@@ -50,6 +52,7 @@ pub(super) fn in_order(ground: &Ground, past: &Past, attempts: &[Attempt]) {
             Some(before) => {
                 let waited = past.parked.contains(&attempt.delivery)
                     || lane_was_busy(past, attempts, planned, attempt)
+                    || silence::may_have_waited(past, attempts, planned, attempt)
                     || (attempt.latest > attempt.at && seemed_over(past, planned, attempt.latest));
                 if !waited {
                     let what = format!(
