@@ -11,5 +11,6 @@
 mod ground;
 mod handover;
 mod priority;
+mod silence;
 mod storm;
 mod trouble;
