@@ -8,22 +8,20 @@ const NAMES: [&str; 3] = ["engine", "simulator", "generator"];
 /// What each process took: its name, CPU seconds, and the most memory it held, in MiB.
 pub(crate) type Spent = Vec<(&'static str, f64, f64)>;
 
-/// The processes, and the CPU time of each when the load began.
-pub(crate) struct Costs([(Process, f64); 3]);
+/// The processes that can be seen, and the CPU time of each when the load began.
+pub(crate) struct Costs(Vec<(&'static str, Process, f64)>);
 
 impl Costs {
     /// From now on, of engine, simulator and generator.
-    pub(crate) fn of(processes: [Process; 3]) -> Self {
-        Self(processes.map(|process| {
-            let cpu = process.cpu();
-            (process, cpu)
-        }))
+    pub(crate) fn of(processes: [Option<Process>; 3]) -> Self {
+        let known = NAMES.into_iter().zip(processes).filter_map(|(name, it)| Some((name, it?)));
+        Self(known.map(|(name, process)| (name, process.clone(), process.cpu())).collect())
     }
 
     /// What they took since.
     pub(crate) fn since(&self) -> Spent {
-        let each = NAMES.into_iter().zip(&self.0);
-        each.map(|(name, (process, before))| (name, process.cpu() - before, process.peak_mib()))
+        let each = self.0.iter();
+        each.map(|(name, process, before)| (*name, process.cpu() - before, process.peak_mib()))
             .collect()
     }
 }

@@ -41,6 +41,9 @@ pub(crate) enum LoadError {
     /// The baseline could not be had.
     #[error("baseline: {0}")]
     Baseline(String),
+    /// The scenario needs an engine that is started anew for each round.
+    #[error("{0}: not with a server that somebody else starts")]
+    NotAlone(&'static str),
     /// The state was not built again.
     #[error("rebuild: {0}")]
     Rebuild(String),

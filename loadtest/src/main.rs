@@ -1,7 +1,8 @@
 //! Measures a deployment: load through the public API, simulated push services at the other end,
 //! and a ledger between them in which everything published has to arrive, once.
 //!
-//! `loadtest run SCENARIO` starts the engine and the push services as processes of their own; `loadtest compare A B` sets two
+//! `loadtest run SCENARIO` starts the engine, unless it is to be another one, and the push services
+//! as processes of their own; `loadtest compare A B` sets two
 //! reports beside each other. Scenarios are files in `loadtest/scenarios`. A run in which a delivery is
 //! lost fails; one that arrives again, as after an answer that was not heard, is counted.
 #![allow(
@@ -44,12 +45,14 @@ mod wire;
 
 use std::fs::File;
 use std::io::BufReader;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::engine::{Running, Subject};
 use crate::error::LoadError;
 use crate::report::{Report, compare};
 use crate::scenario::Scenario;
@@ -68,19 +71,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Run a scenario
-    Run {
-        /// The scenario's file
-        scenario: PathBuf,
-        /// The binary under load
-        #[arg(long, default_value = "target/release/campanile")]
-        engine: PathBuf,
-        /// Write the report here too, as JSON
-        #[arg(long)]
-        json: Option<PathBuf>,
-        /// Write it here as a page with plots
-        #[arg(long)]
-        html: Option<PathBuf>,
-    },
+    Run(Box<Wanted>),
     /// Compare two reports
     Compare {
         /// The report of before, as JSON
@@ -91,6 +82,35 @@ enum Command {
     /// Be the push services of a run; it starts this itself, as a process of its own
     #[command(hide = true)]
     Simulate,
+}
+
+/// What is run against what, and what is written of it.
+#[derive(Args)]
+struct Wanted {
+    /// The scenario's file
+    scenario: PathBuf,
+    /// The binary under load
+    #[arg(long, default_value = "target/release/campanile")]
+    engine: PathBuf,
+    /// A server that somebody starts instead, as a URL: what it must be configured with is written
+    /// into `--directory`, and it is waited for
+    #[arg(long, requires = "directory", conflicts_with = "engine")]
+    server: Option<String>,
+    /// Where to write that configuration
+    #[arg(long)]
+    directory: Option<PathBuf>,
+    /// The address of this machine at which that server reaches the simulators
+    #[arg(long, default_value = "127.0.0.1")]
+    simulators: IpAddr,
+    /// Where that server shows its metrics, as address and port
+    #[arg(long)]
+    metrics: Option<String>,
+    /// Write the report here too, as JSON
+    #[arg(long)]
+    json: Option<PathBuf>,
+    /// Write it here as a page with plots
+    #[arg(long)]
+    html: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -105,33 +125,44 @@ fn main() -> ExitCode {
 
 fn work(command: Command) -> Result<(), LoadError> {
     match command {
-        Command::Run { scenario, engine, json, html } => {
-            let name = scenario.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            let asked = Scenario::read(&scenario)?;
-            // The engine has the other one.
-            let mut runtime = tokio::runtime::Builder::new_multi_thread();
-            let runtime = runtime.worker_threads(1).enable_all().build()?;
-            let report = runtime.block_on(async {
-                tokio::select! {
-                    report = run::run(&name, asked, &engine) => report,
-                    stopped = stopped() => Err(stopped),
-                }
-            })?;
-            println!("{}", report.table());
-            if let Some(path) = json {
-                serde_json::to_writer_pretty(File::create(path)?, &report)?;
-            }
-            if let Some(path) = html {
-                std::fs::write(path, html::page(&report)?)?;
-            }
-            report.judge()
-        }
+        Command::Run(wanted) => measure(*wanted),
         Command::Compare { before, after } => {
             print!("{}", compare(&read(&before)?, &read(&after)?));
             Ok(())
         }
         Command::Simulate => simulators::obey(),
     }
+}
+
+fn measure(wanted: Wanted) -> Result<(), LoadError> {
+    let Wanted { scenario: path, engine, server, directory, simulators, metrics, .. } = wanted;
+    let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let mut scenario = Scenario::read(&path)?;
+    let subject = match server.zip(directory) {
+        None => Subject::Binary(engine),
+        Some((address, directory)) => {
+            // Simulators and their keys are new in each round, and nobody starts it again.
+            scenario.repeats = 1;
+            Subject::Running(Running { address, metrics, directory, simulators })
+        }
+    };
+    // The engine has the other one.
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.worker_threads(1).enable_all().build()?;
+    let report = runtime.block_on(async {
+        tokio::select! {
+            report = run::run(&name, scenario, &subject) => report,
+            stopped = stopped() => Err(stopped),
+        }
+    })?;
+    println!("{}", report.table());
+    if let Some(path) = wanted.json {
+        serde_json::to_writer_pretty(File::create(path)?, &report)?;
+    }
+    if let Some(path) = wanted.html {
+        std::fs::write(path, html::page(&report)?)?;
+    }
+    report.judge()
 }
 
 /// Waits until somebody wants an end. Then the run is dropped, and with it the processes it started.

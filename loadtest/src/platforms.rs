@@ -1,6 +1,7 @@
 //! The process of the simulated push services, as the generator holds it.
 
 use std::io::{self, BufReader, Write};
+use std::net::IpAddr;
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -28,13 +29,14 @@ pub(crate) struct Platforms {
 }
 
 impl Platforms {
-    /// Starts what `scenario` needs; every push that is accepted is handed to `arrive`, on a thread
+    /// Starts what `scenario` needs, listening on `ip`; every push that is accepted is handed to `arrive`, on a thread
     /// of its own.
     ///
     /// # Errors
     /// [`LoadError::Platform`].
     pub(crate) async fn start(
         scenario: &Scenario,
+        ip: IpAddr,
         arrive: impl Fn(&Arrival) + Send + 'static,
     ) -> Result<Self, LoadError> {
         let mut command = Command::new(std::env::current_exe()?);
@@ -45,7 +47,7 @@ impl Platforms {
         };
         let (hear, mut words) = unbounded_channel();
         std::thread::spawn(move || listen(told, &hear, arrive));
-        order(&mut orders, &Order::Start(Box::new(scenario.clone())))?;
+        order(&mut orders, &Order::Start(Box::new(scenario.clone()), ip))?;
         match answer(&mut words).await? {
             Word::Ready(setup) => Ok(Self { process, orders, words, setup: *setup }),
             other => Err(LoadError::platform(format!("{other:?}"))),

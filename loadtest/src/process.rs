@@ -1,5 +1,7 @@
 //! What a process takes, as the system counts it (proc(5)).
 
+use std::ffi::OsStr;
+
 /// Clock ticks per second of `/proc/<pid>/stat` (`USER_HZ`, 100 on every Linux there is).
 const TICKS: f64 = 100.0;
 
@@ -16,6 +18,17 @@ impl Process {
     /// This process.
     pub(crate) fn own() -> Self {
         Self("self".to_owned())
+    }
+
+    /// The first process that was started with this argument, if there is one.
+    pub(crate) fn with_argument(argument: &OsStr) -> Option<Self> {
+        let processes = std::fs::read_dir("/proc").ok()?.flatten();
+        let mut ids = processes.filter_map(|it| it.file_name().to_str()?.parse().ok());
+        let has_it = |id: &u32| {
+            let line = std::fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default();
+            line.split(|byte| *byte == 0).any(|it| it == argument.as_encoded_bytes())
+        };
+        ids.find(has_it).map(Self::of)
     }
 
     /// CPU time so far, in seconds: `utime` and `stime`, the 14th and 15th field.
@@ -57,6 +70,9 @@ mod tests {
             std::hint::spin_loop();
         }
         assert!(own.held_kib() > 100.0 && own.peak_mib() * 1024.0 >= own.held_kib());
+        let name = std::env::args_os().next().unwrap_or_default();
+        assert!(Process::with_argument(&name).is_some_and(|it| it.held_kib() > 100.0));
+        assert!(Process::with_argument(OsStr::new("nobody was started with this")).is_none());
         // No process has this number.
         assert_eq!((Process::of(u32::MAX).cpu(), Process::of(u32::MAX).peak_mib()), (0.0, 0.0));
     }

@@ -1,6 +1,5 @@
 //! A run: the same load several times, each time on a fresh engine with fresh platforms.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +12,7 @@ use tokio::time::sleep;
 use crate::baseline;
 use crate::costs::Costs;
 use crate::dismisser::dismiss;
-use crate::engine::Engine;
+use crate::engine::{Engine, Subject};
 use crate::error::LoadError;
 use crate::figures::{Curve, Figures, PUSHED};
 use crate::h2load;
@@ -42,18 +41,21 @@ const LOOK: Duration = Duration::from_millis(20);
 /// How long things are given to come to rest.
 const REST: Duration = Duration::from_secs(1);
 
-/// Runs `scenario` against `binary`, as often as it says.
+/// Runs `scenario` against `subject`, as often as it says.
 ///
 /// # Errors
 /// [`LoadError`]; that something was lost is in the report.
 pub(crate) async fn run(
     name: &str,
     mut scenario: Scenario,
-    binary: &Path,
+    subject: &Subject,
 ) -> Result<Report, LoadError> {
+    if let (Subject::Running(_), Some(what)) = (subject, scenario.needs_rounds()) {
+        return Err(LoadError::NotAlone(what));
+    }
     let aside = |name: &str, scenario: Scenario| {
         let sampler = Sampler::new(name, (1, 1), &scenario);
-        async move { Ok::<_, LoadError>(round(&scenario, binary, sampler).await?.figures) }
+        async move { Ok::<_, LoadError>(round(&scenario, subject, sampler).await?.figures) }
     };
     let mut most = None;
     if scenario.rate == Rate::Half {
@@ -69,7 +71,7 @@ pub(crate) async fn run(
             before = Some(aside("without latency", without).await?);
         }
         let sampler = Sampler::new(name, (number, scenario.repeats), &scenario);
-        let mut round = round(&scenario, binary, sampler).await?;
+        let mut round = round(&scenario, subject, sampler).await?;
         most.iter().for_each(|most| round.figures.beside("at most", most));
         before.iter().for_each(|before| round.figures.beside("without latency", before));
         rounds.push(round);
@@ -88,7 +90,7 @@ struct Stage<'a> {
     /// First, as they go first at the end, too: they would complain that the engine is gone.
     watchers: Option<Watchers>,
     scenario: &'a Scenario,
-    binary: &'a Path,
+    subject: &'a Subject,
     ledger: Arc<Ledger>,
     platforms: Platforms,
     engine: Engine,
@@ -97,17 +99,21 @@ struct Stage<'a> {
     registry: Registry,
 }
 
-async fn round(scenario: &Scenario, binary: &Path, sampler: Sampler) -> Result<Round, LoadError> {
+async fn round(
+    scenario: &Scenario,
+    subject: &Subject,
+    sampler: Sampler,
+) -> Result<Round, LoadError> {
     let mut figures = Figures::default();
-    let mut stage = Stage::set(scenario, binary, &mut figures).await?;
+    let mut stage = Stage::set(scenario, subject, &mut figures).await?;
     let engine = stage.engine.process();
-    let costs = Costs::of([engine.clone(), stage.platforms.process(), Process::own()]);
+    let costs = Costs::of([engine.clone(), Some(stage.platforms.process()), Some(Process::own())]);
     stage.platforms.begin()?;
     stage.ledger.begin();
-    let (ledger, metrics) = (stage.ledger.clone(), stage.engine.metrics().to_owned());
+    let (ledger, metrics) = (stage.ledger.clone(), stage.engine.metrics().map(str::to_owned));
     tokio::select! {
         done = stage.load(&mut figures) => done?,
-        never = sampler.take(&ledger, &engine, &metrics) => match never {},
+        never = sampler.take(&ledger, engine.as_ref(), metrics.as_deref()) => match never {},
     }
     figures.spent(&costs.since(), &ledger);
     figures.ledger(&ledger, scenario);
@@ -117,12 +123,14 @@ async fn round(scenario: &Scenario, binary: &Path, sampler: Sampler) -> Result<R
     figures.tally(&stage.platforms.tally().await?, &ledger);
     let Stage { engine, mut platforms, watchers, .. } = stage;
     drop(watchers);
-    let record = engine.log_bytes() / ledger.sent().max(1);
+    let record = engine.log_bytes().map(|bytes| bytes / ledger.sent().max(1));
     drop(engine);
     // A rate that is bound by something else says nothing beside what disk or sender can do.
-    match (scenario.rate, scenario.endpoints) {
-        (Rate::Max, 0) => figures.disk(baseline::raw_writes(scenario.ahead, record)?),
-        (Rate::Max, _) => {
+    match (scenario.rate, scenario.endpoints, record) {
+        (Rate::Max, 0, Some(record)) => {
+            figures.disk(baseline::raw_writes(scenario.ahead, record)?);
+        }
+        (Rate::Max, 1.., _) => {
             let baseline = h2load::measure(&mut platforms, scenario).await?;
             baseline.into_iter().for_each(|baseline| figures.h2load(&baseline));
         }
@@ -135,7 +143,7 @@ async fn round(scenario: &Scenario, binary: &Path, sampler: Sampler) -> Result<R
 impl<'a> Stage<'a> {
     async fn set(
         scenario: &'a Scenario,
-        binary: &'a Path,
+        subject: &'a Subject,
         figures: &mut Figures,
     ) -> Result<Self, LoadError> {
         let window = Window { from: scenario.warm_up(), to: scenario.warm_up() + scenario.span() };
@@ -143,8 +151,10 @@ impl<'a> Stage<'a> {
         let ledger = Ledger::new(room(scenario, &plan, window), plan, scenario.endpoints, window)?;
         let ledger = Arc::new(ledger);
         let hearing = ledger.clone();
-        let platforms = Platforms::start(scenario, move |push| hearing.arrive(push)).await?;
-        let mut engine = Engine::start(binary, &platforms, plan.apps())?;
+        let platforms =
+            Platforms::start(scenario, subject.simulators(), move |push| hearing.arrive(push))
+                .await?;
+        let mut engine = Engine::start(subject, &platforms, plan.apps())?;
         let mut clients = Vec::new();
         for _ in plan.apps() {
             clients.push(engine.client().await?);
@@ -154,18 +164,21 @@ impl<'a> Stage<'a> {
         let mut watchers = None;
         if let Some(watch) = scenario.watch {
             sleep(REST).await;
-            let before = engine.process().held_kib();
+            let held = || engine.process().map(|process| process.held_kib());
+            let before = held();
             watchers = Some(Watchers::start(engine.address(), watch, &ledger).await?);
             sleep(REST).await;
-            let each = (engine.process().held_kib() - before) / watch.streams as f64;
-            figures.put("engine memory per idle watch stream KiB", each);
+            if let Some((before, after)) = before.zip(held()) {
+                let each = (after - before) / watch.streams as f64;
+                figures.put("engine memory per idle watch stream KiB", each);
+            }
         }
-        Ok(Self { scenario, binary, ledger, platforms, engine, clients, registry, watchers })
+        Ok(Self { scenario, subject, ledger, platforms, engine, clients, registry, watchers })
     }
 
     /// The load, with whatever happens meanwhile, until everything has arrived.
     async fn load(&mut self, figures: &mut Figures) -> Result<(), LoadError> {
-        let Self { scenario, binary, ledger, platforms, engine, clients, registry, watchers } =
+        let Self { scenario, subject, ledger, platforms, engine, clients, registry, watchers } =
             self;
         let dismissing: OptionFuture<_> = match (scenario.dismiss, clients.first()) {
             (true, Some(client)) => {
@@ -184,7 +197,7 @@ impl<'a> Stage<'a> {
             scenario.outage.map(|it| outage(it, ledger, platforms)).into();
         let rebuild: OptionFuture<_> = scenario
             .rebuild_after_seconds
-            .map(|after| rebuild(Duration::from_secs(after), scenario, ledger, binary, engine))
+            .map(|after| rebuild(Duration::from_secs(after), scenario, ledger, subject, engine))
             .into();
         let storm: OptionFuture<_> = watchers.as_ref().map(|it| it.storm(ledger)).into();
         let load = async {

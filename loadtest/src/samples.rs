@@ -34,9 +34,9 @@ pub(crate) struct Sample {
     /// Publish to provider, of what arrived since, in milliseconds.
     pub(crate) p50: f64,
     pub(crate) p99: f64,
-    /// CPUs that the engine used.
+    /// CPUs that the engine used; 0 if it cannot be seen.
     pub(crate) engine_cpus: f64,
-    /// Memory that it holds, in MiB.
+    /// Memory that it holds, in MiB; 0 if it cannot be seen.
     pub(crate) engine_mib: f64,
 }
 
@@ -67,13 +67,16 @@ impl Sampler {
     pub(crate) async fn take(
         &self,
         ledger: &Ledger,
-        engine: &Process,
-        metrics: &str,
+        engine: Option<&Process>,
+        metrics: Option<&str>,
     ) -> Infallible {
         let mut before = Counted::now(ledger, engine);
         loop {
             sleep(EVERY).await;
-            let lag = metrics::lag(metrics).await;
+            let lag = match metrics {
+                Some(address) => metrics::lag(address).await,
+                None => None,
+            };
             let now = Counted::now(ledger, engine);
             let since = (now.at - before.at).as_secs_f64().max(0.001);
             let (p50, p99) = ledger.pushed().recent();
@@ -88,7 +91,7 @@ impl Sampler {
                 p50,
                 p99,
                 engine_cpus: (now.cpu - before.cpu) / since,
-                engine_mib: engine.held_kib() / 1024.0,
+                engine_mib: engine.map_or(0.0, |engine| engine.held_kib() / 1024.0),
             };
             say(&self.line(&sample));
             self.taken.lock().unwrap_or_else(PoisonError::into_inner).push(sample);
@@ -126,12 +129,12 @@ struct Counted {
 }
 
 impl Counted {
-    fn now(ledger: &Ledger, engine: &Process) -> Self {
+    fn now(ledger: &Ledger, engine: Option<&Process>) -> Self {
         Self {
             at: ledger.now(),
             durable: ledger.acknowledged().all(),
             pushed: ledger.pushed().all(),
-            cpu: engine.cpu(),
+            cpu: engine.map_or(0.0, Process::cpu),
         }
     }
 }

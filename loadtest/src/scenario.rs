@@ -204,6 +204,13 @@ impl Scenario {
         .find_map(|(is_sound, field, reason)| (!is_sound).then_some((field, reason)))
     }
 
+    /// The setting that asks for an engine that is started here, if one does.
+    pub(crate) fn needs_rounds(&self) -> Option<&'static str> {
+        let half = (self.rate == Rate::Half).then_some("rate = \"half\"");
+        let rebuild = self.rebuild_after_seconds.map(|_| "rebuild_after_seconds");
+        half.or(rebuild).or(self.without_latency_too.then_some("without_latency_too"))
+    }
+
     /// Whether so many a second are asked for.
     pub(crate) const fn has_rate(&self) -> bool {
         matches!(self.rate, Rate::PerSecond(_))

@@ -3,6 +3,7 @@
 
 use std::io::{self, BufRead, Write};
 use std::mem::take;
+use std::net::IpAddr;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -48,11 +49,11 @@ pub(crate) fn obey() -> Result<(), LoadError> {
         Some(line) => Ok(Some(serde_json::from_str::<Order>(&line?)?)),
         None => Ok::<_, LoadError>(None),
     };
-    let Some(Order::Start(scenario)) = next()? else {
+    let Some(Order::Start(scenario, ip)) = next()? else {
         return Err(LoadError::platform("the first order must be to start"));
     };
     let heard = Arc::new(Heard::default());
-    let simulators = match Simulators::start(&scenario, &heard) {
+    let simulators = match Simulators::start(&scenario, ip, &heard) {
         Ok(simulators) => simulators,
         Err(error) => return Ok(heard.say(&Word::Failed(error.to_string()))?),
     };
@@ -61,7 +62,7 @@ pub(crate) fn obey() -> Result<(), LoadError> {
     std::thread::spawn(move || telling.tell_on());
     while let Some(order) = next()? {
         match order {
-            Order::Start(_) => return Err(LoadError::platform("it has started")),
+            Order::Start(..) => return Err(LoadError::platform("it has started")),
             Order::Begin(at) => heard.begin(at),
             Order::Down => simulators.down(),
             Order::Up => simulators.up(),
@@ -75,22 +76,23 @@ pub(crate) fn obey() -> Result<(), LoadError> {
 }
 
 impl Simulators {
-    fn start(scenario: &Scenario, heard: &Arc<Heard>) -> Result<Self, LoadError> {
+    fn start(scenario: &Scenario, ip: IpAddr, heard: &Arc<Heard>) -> Result<Self, LoadError> {
         let recording = Recording::CountsOnly;
         let listening = heard.clone();
         let tap = Tap::new(move |push| {
             listening.sample.get_or_init(|| push.body.to_vec());
             listening.hear(push);
         });
-        let config = apns::Config { recording, tap: Some(tap), ..apns::Config::default() };
+        let address = (ip, 0).into();
+        let config = apns::Config { address, recording, tap: Some(tap), ..apns::Config::default() };
         let apns = apns::Simulator::spawn_thread(config).map_err(LoadError::platform)?;
         let key = apns.generate_key(TEAM, KEY).map_err(LoadError::platform)?;
         let mut google = None;
         if scenario.fcm_percent > 0 {
             let listening = heard.clone();
             let tap = Some(Tap::new(move |push| listening.hear(push)));
-            let config =
-                fcm::Config { recording, tap, quotas: fcm::Quotas::NONE, ..fcm::Config::default() };
+            let quotas = fcm::Quotas::NONE;
+            let config = fcm::Config { address, recording, tap, quotas, ..fcm::Config::default() };
             let fcm = fcm::Simulator::spawn_thread(config).map_err(LoadError::platform)?;
             let account = fcm.generate_account(PROJECT).map_err(LoadError::platform)?;
             google = Some((fcm, account));

@@ -1,13 +1,12 @@
 //! What happens meanwhile: platforms go away and come back, the state is built again.
 
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use serde::Deserialize;
 use tokio::time::sleep;
 
-use crate::engine::Engine;
+use crate::engine::{Engine, Subject};
 use crate::error::LoadError;
 use crate::ledger::Ledger;
 use crate::platforms::Platforms;
@@ -76,12 +75,15 @@ pub(crate) async fn rebuild(
     after: Duration,
     scenario: &Scenario,
     ledger: &Ledger,
-    binary: &Path,
+    subject: &Subject,
     engine: &Engine,
 ) -> Result<Rebuilt, LoadError> {
     sleep((scenario.warm_up() + after).saturating_sub(ledger.now())).await;
+    let (Subject::Binary(binary), Some(data)) = (subject, engine.data()) else {
+        return Err(LoadError::NotAlone("rebuild_after_seconds"));
+    };
     let mut command = Command::new(binary);
-    command.args(["replay", "--output", "json", "--data-dir"]).arg(engine.data());
+    command.args(["replay", "--output", "json", "--data-dir"]).arg(data);
     command.stdin(Stdio::null()).stderr(Stdio::null()).stdout(Stdio::piped());
     let mut process = command.spawn()?;
     while process.try_wait()?.is_none() {

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
+use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
@@ -17,8 +18,8 @@ pub(crate) const LONGEST: usize = 16 * 1024 * 1024;
 /// What the simulators are to do. The first order is `Start`; the end of orders is the end.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) enum Order {
-    /// Serve the devices of this scenario. Answered with [`Word::Ready`].
-    Start(Box<Scenario>),
+    /// Serve the devices of this scenario at this address. Answered with [`Word::Ready`].
+    Start(Box<Scenario>, IpAddr),
     /// Count time from here, in nanoseconds since the Unix epoch.
     Begin(u64),
     /// Break every connection over which a push comes, and lose it.
