@@ -236,6 +236,24 @@ fn a_visible_push_tells_of_as_many_others_as_fit() {
 }
 
 #[test]
+fn apps_are_told_what_the_documentation_says() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/apps.md");
+    let page = std::fs::read_to_string(page).expect("the page is there");
+    let blocks = page.split("```json\n").skip(1).filter_map(|rest| rest.split_once("```"));
+    let documented: Vec<Value> =
+        blocks.map(|(block, _)| serde_json::from_str(block).expect("JSON")).collect();
+    let raw = Content { visual: None, raw: Some(b"campanile".as_slice().into()) };
+    let told = |sequence| Told { sequence, ..others(1).remove(0) };
+    let sync = Push { along: vec![told(4700)], ..synced() };
+    let mut many = json_of(&Push { along: others(MOST_ALONG + 1), ..synced() });
+    let alert = shown(Content { visual: Some(visual("Bell")), raw: None });
+    let alert = Push { along: vec![told(4700)], ..alert };
+    let mut said = [shown(raw), sync, alert, push(PushBody::Signal)].map(|push| json_of(&push));
+    said[1]["campanile"]["more"] = many["campanile"]["more"].take();
+    assert_eq!(said.map(|mut json| json["campanile"].take()).as_slice(), documented);
+}
+
+#[test]
 fn a_signal_says_nothing_of_others() {
     let signal = push(PushBody::Signal);
     let along = Push { along: others(3), ..signal.clone() };
