@@ -5,6 +5,7 @@
 //! the log. So the table is not synced until it is closed. One that cannot be read is put aside,
 //! and folded again from the start.
 
+mod bulk;
 mod database;
 mod feed;
 mod fold;
@@ -30,13 +31,13 @@ use campanile_core::port::{
 };
 use campanile_core::{LogIdentity, Partition, Timestamp, UserRef};
 
-use database::{Table, TableError, TableOptions, failed};
+pub(crate) use database::TableOptions;
+use database::{Table, TableError, failed};
 use feed::Feeds;
 use fold::Folds;
 
 use crate::directory::DirectoryLock;
 use crate::error::OpenError;
-use crate::floors::Floors;
 use crate::threads::Threads;
 
 /// Threads that use the table; more would only wait for the same disk. One may have to wait for
@@ -50,6 +51,7 @@ pub struct EmbeddedProjection {
 }
 
 struct Shared {
+    log: LogIdentity,
     options: TableOptions,
     table: RwLock<Open>,
     /// Whether the table is a fold of another log; then it answers nothing.
@@ -88,19 +90,17 @@ impl EmbeddedProjection {
     pub(crate) fn open(
         dir: &Path,
         log: LogIdentity,
-        floors: Arc<Floors>,
-        cache_bytes: u64,
+        options: TableOptions,
         lock: Option<Arc<DirectoryLock>>,
     ) -> Result<(Self, Option<String>), OpenError> {
-        let options = TableOptions { cache_bytes, floors };
         let failed = |error| match error {
             TableError::Damaged(reason) | TableError::Unavailable(reason) => {
                 OpenError::Projection { reason }
             }
         };
         let open = || {
-            let table = Table::open(dir, &options)?;
-            table.identity(&log).map(|identity| (table, identity))
+            let table = Table::open(dir, &log, &options)?;
+            table.identity().map(|identity| (table, identity))
         };
         let mut put_aside = None;
         let (table, identity) = match open() {
@@ -119,6 +119,7 @@ impl EmbeddedProjection {
         let threads = Threads::start("projection", THREADS);
         let threads = threads.map_err(OpenError::io("start threads for", dir))?;
         let shared = Shared {
+            log,
             options,
             table: RwLock::new(Open {
                 table: Some(table),
@@ -218,7 +219,7 @@ impl Shared {
         }
         if open.table.as_ref().is_none_or(Table::is_broken) {
             open.table = None;
-            open.table = Some(Table::open(&open.dir, &self.options)?);
+            open.table = Some(Table::open(&open.dir, &self.log, &self.options)?);
             open.times += 1;
             tracing::info!("the projection is open again");
         }
@@ -237,7 +238,7 @@ impl Shared {
         self.with_table(|table, times| {
             let mut folds = match known.take().filter(|(read, _)| *read == times) {
                 Some((_, folds)) => folds,
-                None => Folds::read(table, &table.snapshot(), partition).map_err(failed)?,
+                None => Folds::read(table, partition).map_err(failed)?,
             };
             let done = work(table, &mut folds)?;
             *known = Some((times, folds));
@@ -249,9 +250,8 @@ impl Shared {
         self.with_folds(partition, |table, folds| {
             let fold = folds.of(stream);
             let claimed = fold.unwrap_or_default().claimed();
-            let change = (keys::fold(partition, stream), Some(claimed.encode()));
-            table.write([change]).map_err(failed)?;
             *fold = Some(claimed);
+            step::claim(table, partition, stream, claimed)?;
             Ok(claimed.claim())
         })
     }
@@ -261,8 +261,7 @@ impl Shared {
             if let Some(refused) = folds.refuse(write) {
                 return Ok(refused);
             }
-            let changes = step::changes(table, folds, write)?;
-            table.write(changes).map_err(failed)?;
+            step::apply(table, folds, write)?;
             Ok(Applied::Applied)
         })
     }
@@ -349,7 +348,7 @@ impl Projection for EmbeddedProjection {
 
     async fn feed(&self, partition: Partition) -> Result<Box<dyn ChangeFeed>, ProjectionError> {
         self.call(move |shared| {
-            let built = |table: &Table, _| read::checkpoint(table, &table.snapshot(), partition);
+            let built = |table: &Table, _| read::checkpoint(table, partition);
             shared.with_table(built)?;
             Ok(shared.part(partition)?.feeds.subscribe())
         })

@@ -152,7 +152,7 @@ impl Store {
         let (floors, cache_bytes) = (log.core.floors.clone(), options.projection_cache_bytes);
         let serving = names::directory(dir, Names::read(dir)?.serving);
         let home = Home { dir: dir.to_owned(), log: identity, floors, cache_bytes, lock };
-        let (projection, projection_damaged) = home.open(&serving)?;
+        let (projection, projection_damaged) = home.open(&serving, None)?;
         let carried = EmbeddedCarried::new(dir, identity, projection.clone());
         let namespaces = EmbeddedNamespaces::new(home, projection.clone());
         let (log_took, projection_took) = (log_open.since(begun), clock.tick().since(log_open));

@@ -37,7 +37,7 @@ use campanile_core::port::{
     Begin, Carried, Digest, EventLog, Namespace, Namespaces, Projection, ProjectionError, Stream,
 };
 use futures::future::{Either, select};
-use futures::stream::{self, TryStreamExt};
+use futures::stream::{self, StreamExt, TryStreamExt};
 
 pub use report::{Drift, Phase, Progress, ReplayError, Report, Watcher};
 
@@ -138,11 +138,11 @@ impl Replayer {
 
     /// Becomes the writer of every partition of the candidate.
     async fn lanes(&self, candidate: &Arc<dyn Projection>) -> Result<Vec<Lane>, ReplayError> {
+        let logs = [(Stream::Events, &self.parts.events), (Stream::Receipts, &self.parts.receipts)];
         let mut lanes = Vec::new();
-        for (stream, log) in
-            [(Stream::Events, &self.parts.events), (Stream::Receipts, &self.parts.receipts)]
-        {
-            for partition in log.identity().partitions() {
+        // Both streams of a partition after each other: what is stored of it is stored at once.
+        for partition in self.parts.events.identity().partitions() {
+            for (stream, log) in logs {
                 let (log, candidate) = (log.clone(), candidate.clone());
                 lanes.push(Lane::claim(&self.parts, log, candidate, stream, partition).await?);
             }
@@ -185,27 +185,33 @@ impl Replayer {
     /// Compares the namespaces, partition by partition, each at one checkpoint.
     async fn compare(&self, lanes: &mut [Lane], report: &mut Report) -> Result<(), ReplayError> {
         self.watcher.send_modify(|it| it.phase = Phase::Comparing);
-        for lane in lanes.iter_mut().filter(|lane| lane.stream() == Stream::Events) {
-            let partition = lane.partition();
-            let serving = match self.serving(lane).await {
-                Ok(serving) => Some(serving),
-                // There is nothing yet to compare.
-                Err(ReplayError::Projection(ProjectionError::NotBuilt(_))) => continue,
-                // One that cannot be read is what a replay is for.
-                Err(ReplayError::Projection(ProjectionError::Damaged { .. })) => None,
-                Err(error) => return Err(error),
-            };
-            if let Some(serving) = &serving {
-                lane.advance(serving.checkpoint, &self.watcher, &self.shutdown).await?;
-            }
-            let rebuilt = self.parts.namespaces.digest(Namespace::Candidate, partition).await?;
-            if serving != Some(rebuilt) {
-                self.parts.telemetry.replay_drifted.add(1);
-                report.drift.push(Drift { partition, serving, rebuilt });
-            }
+        let lanes = lanes.iter_mut().filter(|lane| lane.stream() == Stream::Events);
+        let compared = stream::iter(lanes.map(|lane| self.compare_one(lane))).buffered(AT_ONCE);
+        let compared: Vec<_> = compared.try_collect().await?;
+        for drift in compared.into_iter().flatten() {
             report.partitions += 1;
+            report.drift.extend(drift);
         }
+        self.parts.telemetry.replay_drifted.add(report.drift.len());
         Ok(())
+    }
+
+    /// How one partition differs, if it does; `None` if there is nothing yet to compare.
+    async fn compare_one(&self, lane: &mut Lane) -> Result<Option<Option<Drift>>, ReplayError> {
+        let partition = lane.partition();
+        let serving = match self.serving(lane).await {
+            Ok(serving) => Some(serving),
+            Err(ReplayError::Projection(ProjectionError::NotBuilt(_))) => return Ok(None),
+            // One that cannot be read is what a replay is for.
+            Err(ReplayError::Projection(ProjectionError::Damaged { .. })) => None,
+            Err(error) => return Err(error),
+        };
+        if let Some(serving) = &serving {
+            lane.advance(serving.checkpoint, &self.watcher, &self.shutdown).await?;
+        }
+        let rebuilt = self.parts.namespaces.digest(Namespace::Candidate, partition).await?;
+        let differs = serving != Some(rebuilt);
+        Ok(Some(differs.then_some(Drift { partition, serving, rebuilt })))
     }
 
     /// The serving namespace's digest at or after the checkpoint of `lane`.

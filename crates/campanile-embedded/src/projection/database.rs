@@ -10,11 +10,15 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::{Buf, BufMut};
 use campanile_core::port::ProjectionError;
-use campanile_core::{Generation, LogIdentity};
+use campanile_core::{Generation, LogIdentity, Partition};
 use fjall::compaction::filter::Factory;
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, LsmError, PersistMode, Readable, Snapshot};
+use fjall::{
+    Database, Keyspace, KeyspaceCreateOptions, LsmError, PersistMode, Readable, Snapshot, UserValue,
+};
 
+use super::bulk::Bulk;
 use super::keys;
+use super::step::Step;
 use crate::floors::Floors;
 use crate::projection::history_filter::HistoryFilter;
 
@@ -32,6 +36,8 @@ const JOURNAL_BYTES: u64 = 64 << 20;
 pub(super) struct Table {
     database: Database,
     pub(super) keyspace: Keyspace,
+    /// What is gathered, while the table is built at once.
+    bulk: Option<Bulk>,
     /// Set by a write that failed.
     broken: AtomicBool,
     /// Bytes of keys and values in memory that is not sealed yet.
@@ -40,9 +46,11 @@ pub(super) struct Table {
 
 /// What the table may use, and where it learns what to forget.
 #[derive(Clone)]
-pub(super) struct TableOptions {
-    pub(super) cache_bytes: u64,
-    pub(super) floors: Arc<Floors>,
+pub(crate) struct TableOptions {
+    pub(crate) cache_bytes: u64,
+    pub(crate) floors: Arc<Floors>,
+    /// How many bytes are gathered, if it is written at once before anybody reads it: by [`Bulk`].
+    pub(crate) gathers: Option<u64>,
 }
 
 /// Why a table does not open.
@@ -55,7 +63,13 @@ pub(super) enum TableError {
 
 impl Table {
     /// Opens the table in `dir`, or creates it.
-    pub(super) fn open(dir: &Path, options: &TableOptions) -> Result<Self, TableError> {
+    ///
+    /// It is a fold of `log` if it is new.
+    pub(super) fn open(
+        dir: &Path,
+        log: &LogIdentity,
+        options: &TableOptions,
+    ) -> Result<Self, TableError> {
         let filter: Arc<dyn Factory> = Arc::new(HistoryFilter::new(options.floors.clone()));
         let database = Database::builder(dir)
             .cache_size(options.cache_bytes)
@@ -65,26 +79,88 @@ impl Table {
             .open()?;
         let create = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES);
         let keyspace = database.keyspace("projection", create)?;
-        Ok(Self { database, keyspace, broken: AtomicBool::new(false), unsealed: AtomicU64::new(0) })
+        let (broken, unsealed) = (AtomicBool::new(false), AtomicU64::new(0));
+        let mut table = Self { database, keyspace, bulk: None, broken, unsealed };
+        let is_new = table.keyspace.get(keys::IDENTITY)?.is_none();
+        if is_new {
+            table.identify(log)?;
+        }
+        let gather = |limit| Bulk::new(table.keyspace.clone(), limit, log.partitions, is_new);
+        table.bulk = options.gathers.map(gather);
+        Ok(table)
     }
 
-    /// The log that the table is a fold of; a new table becomes one of `ours`.
-    pub(super) fn identity(&self, ours: &LogIdentity) -> Result<LogIdentity, TableError> {
-        let Some(stored) = self.keyspace.get(keys::IDENTITY)? else {
-            let mut value = Vec::from(*FORMAT);
-            value.put_slice(&ours.id);
-            value.put_u32(ours.generation.0);
-            value.put_u16(ours.partitions);
-            self.keyspace.insert(keys::IDENTITY, value)?;
-            self.sync()?;
-            return Ok(*ours);
-        };
+    fn identify(&self, log: &LogIdentity) -> fjall::Result<()> {
+        let mut value = Vec::from(*FORMAT);
+        value.put_slice(&log.id);
+        value.put_u32(log.generation.0);
+        value.put_u16(log.partitions);
+        self.keyspace.insert(keys::IDENTITY, value)?;
+        self.sync()
+    }
+
+    /// The log that the table is a fold of.
+    pub(super) fn identity(&self) -> Result<LogIdentity, TableError> {
+        let stored = self.keyspace.get(keys::IDENTITY)?;
         let damaged = || TableError::Damaged("it has another format".into());
-        read_identity(&stored).ok_or_else(damaged)
+        stored.and_then(|stored| read_identity(&stored)).ok_or_else(damaged)
     }
 
-    pub(super) fn snapshot(&self) -> Snapshot {
-        self.database.snapshot()
+    /// An instant of everything.
+    pub(super) fn snapshot(&self) -> fjall::Result<Snapshot> {
+        self.store()?;
+        Ok(self.database.snapshot())
+    }
+
+    /// The values of `keys`, which are of one partition, at one instant.
+    pub(super) fn values(
+        &self,
+        partition: Partition,
+        keys: &mut dyn Iterator<Item = Vec<u8>>,
+    ) -> fjall::Result<Vec<Option<UserValue>>> {
+        match self.bulk.as_ref().and_then(|bulk| Some((bulk, bulk.part(partition)?))) {
+            Some((bulk, part)) => keys.map(|key| bulk.get(&part, &key)).collect(),
+            None => {
+                let snapshot = self.database.snapshot();
+                keys.map(|key| snapshot.get(&self.keyspace, key)).collect()
+            }
+        }
+    }
+
+    /// The newest value of a key of `partition`.
+    pub(super) fn newest(
+        &self,
+        partition: Partition,
+        key: &[u8],
+    ) -> fjall::Result<Option<UserValue>> {
+        match self.bulk.as_ref().and_then(|bulk| Some((bulk, bulk.part(partition)?))) {
+            Some((bulk, part)) => bulk.get(&part, key),
+            None => self.keyspace.get(key),
+        }
+    }
+
+    /// Stores what is gathered.
+    fn store(&self) -> fjall::Result<()> {
+        let stored = self.bulk.as_ref().map_or(Ok(()), Bulk::store_all);
+        stored.inspect_err(|error| self.note(error))
+    }
+
+    /// Stores what is gathered; from now on it is written as one that is read.
+    pub(super) fn serve(&mut self) -> fjall::Result<()> {
+        self.store()?;
+        self.bulk = None;
+        Ok(())
+    }
+
+    /// Gathers what `fill` puts into a step of a partition; `None` if the table is not built at
+    /// once. After an error nothing is left of what is gathered.
+    pub(super) fn gather(
+        &self,
+        partition: Partition,
+        fill: impl FnOnce(&mut dyn Step) -> Result<(), ProjectionError>,
+    ) -> Option<Result<(), ProjectionError>> {
+        let bulk = self.bulk.as_ref()?;
+        Some(bulk.gather(partition, fill).inspect_err(|error| self.note(error)))
     }
 
     /// Writes `changes` in one piece. A process that dies afterwards has written them.
@@ -101,10 +177,14 @@ impl Table {
                 None => batch.remove(&self.keyspace, key),
             }
         }
-        batch.commit().and_then(|()| self.seal(bytes as u64)).inspect_err(|error| {
-            tracing::error!(%error, "the projection cannot be written");
-            self.broken.store(true, Ordering::Relaxed);
-        })
+        let written = batch.commit().and_then(|()| self.seal(bytes as u64));
+        written.inspect_err(|error| self.note(error))
+    }
+
+    /// Remembers that a write failed.
+    fn note(&self, error: &dyn std::fmt::Display) {
+        tracing::error!(%error, "the projection cannot be written");
+        self.broken.store(true, Ordering::Relaxed);
     }
 
     /// Seals the table's memory once `more` bytes make it large enough. The background thread does
@@ -131,16 +211,18 @@ impl Table {
 
     /// Makes everything written survive a power cut.
     pub(super) fn sync(&self) -> fjall::Result<()> {
+        self.store()?;
         self.database.persist(PersistMode::SyncAll)
     }
+}
 
-    /// Reads one value at the instant of `snapshot`.
-    pub(super) fn get(
-        &self,
-        snapshot: &Snapshot,
-        key: &[u8],
-    ) -> fjall::Result<Option<fjall::UserValue>> {
-        snapshot.get(&self.keyspace, key)
+impl Drop for Table {
+    /// What is gathered is not lost with a process that ends in order.
+    fn drop(&mut self) {
+        if !self.is_broken() {
+            // It says so itself, and what is lost is folded again.
+            let _lost = self.store();
+        }
     }
 }
 

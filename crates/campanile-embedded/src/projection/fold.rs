@@ -33,13 +33,11 @@ pub(super) struct Folds {
 
 impl Folds {
     /// Reads the folds of a partition.
-    pub(super) fn read(
-        table: &Table,
-        snapshot: &Snapshot,
-        partition: Partition,
-    ) -> fjall::Result<Self> {
-        let read = |stream| Fold::read(table, snapshot, partition, stream);
-        let (events, receipts) = (read(Stream::Events)?, read(Stream::Receipts)?);
+    pub(super) fn read(table: &Table, partition: Partition) -> fjall::Result<Self> {
+        let mut keys = Stream::ALL.into_iter().map(|stream| keys::fold(partition, stream));
+        let stored = table.values(partition, &mut keys)?;
+        let mut folds = stored.iter().map(|value| value.as_deref().and_then(Fold::decode));
+        let (events, receipts) = (folds.next().flatten(), folds.next().flatten());
         Ok(Self { events, receipts, due_floor: 0, keep_floor: 0 })
     }
 
@@ -96,7 +94,7 @@ impl Fold {
         value
     }
 
-    fn decode(mut value: &[u8]) -> Option<Self> {
+    pub(super) fn decode(mut value: &[u8]) -> Option<Self> {
         let epoch = value.try_get_u64().ok()?;
         let next = value.try_get_u64().ok()?;
         Some(Self { epoch, next, time: value.try_get_u64().ok()? })

@@ -224,11 +224,16 @@ pub(super) fn piece_value(keep_until: u64, changed_at: Offset, encoded: &[u8]) -
     value
 }
 
-/// Until when a piece is kept, where it changed last, and its encoded form.
-pub(super) fn read_piece_value(mut value: &[u8]) -> Option<(u64, Offset, Bytes)> {
+/// Until when a piece is kept, and where it changed last.
+pub(super) fn read_piece_head(mut value: &[u8]) -> Option<(u64, Offset)> {
     let keep_until = value.try_get_u64().ok()?;
-    let changed_at = Offset(value.try_get_u64().ok()?);
-    Some((keep_until, changed_at, Bytes::copy_from_slice(value)))
+    Some((keep_until, Offset(value.try_get_u64().ok()?)))
+}
+
+/// Until when a piece is kept, where it changed last, and its encoded form.
+pub(super) fn read_piece_value(value: &[u8]) -> Option<(u64, Offset, Bytes)> {
+    let (keep_until, changed_at) = read_piece_head(value)?;
+    Some((keep_until, changed_at, Bytes::copy_from_slice(value.get(PIECE_HEAD..)?)))
 }
 
 /// The number of a stream, in keys.

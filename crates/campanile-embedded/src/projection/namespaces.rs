@@ -16,10 +16,13 @@ use tokio::sync::OwnedRwLockWriteGuard;
 use super::database::{Table, failed};
 use super::fold::Fold;
 use super::names::{self, Names};
-use super::{EmbeddedProjection, Open, keys, sums};
+use super::{EmbeddedProjection, Open, TableOptions, keys, sums};
 use crate::directory::DirectoryLock;
 use crate::error::OpenError;
 use crate::floors::Floors;
+
+/// Bytes that a candidate gathers before it stores some.
+const GATHERED: u64 = 48 << 20;
 
 /// What a candidate is opened with.
 #[derive(Clone)]
@@ -33,7 +36,7 @@ pub(crate) struct Home {
 }
 
 impl Home {
-    /// Opens the namespace in `dir`. Also answers why the one that was there had to be put aside,
+    /// Opens the namespace in `dir`, to build it at once if it `gathers`. Also answers why the one that was there had to be put aside,
     /// if it had to.
     ///
     /// # Errors
@@ -41,9 +44,11 @@ impl Home {
     pub(crate) fn open(
         &self,
         dir: &Path,
+        gathers: Option<u64>,
     ) -> Result<(EmbeddedProjection, Option<String>), OpenError> {
         let Self { log, floors, cache_bytes, lock, .. } = self.clone();
-        EmbeddedProjection::open(dir, log, floors, cache_bytes, Some(lock))
+        let options = TableOptions { cache_bytes, floors, gathers };
+        EmbeddedProjection::open(dir, log, options, Some(lock))
     }
 }
 
@@ -90,7 +95,7 @@ impl Shelf {
         }
         // Another one that was begun is not open any more.
         *self.known() = None;
-        let opened = self.home.open(&names::directory(dir, number));
+        let opened = self.home.open(&names::directory(dir, number), Some(GATHERED));
         let (projection, _) = opened.map_err(unopened)?;
         if projection.shared.is_foreign {
             return Err(ProjectionError::OtherLog);
@@ -175,8 +180,10 @@ impl Shelf {
         let shared = &candidate.projection.shared;
         // It serves nobody under its former name from now on, whoever still holds it.
         let mut given = shared.table.write().unwrap_or_else(PoisonError::into_inner);
-        let table = given.table.take().ok_or_else(no_candidate)?;
-        let ready = self.serving.shared.with_table(|old, _| self.fence(old, &table));
+        let mut table = given.table.take().ok_or_else(no_candidate)?;
+        let ready = table.serve().map_err(failed);
+        let ready =
+            ready.and_then(|()| self.serving.shared.with_table(|old, _| self.fence(old, &table)));
         let names = Names::read(&self.home.dir).map_err(unopened);
         let next = ready.and(names).and_then(|names| {
             let next = Names { serving: candidate.number, former: Some(names.serving) };
@@ -216,7 +223,7 @@ impl Shelf {
     /// Sees that the table is nowhere behind the one that serves, and gives every fold an epoch that
     /// nobody has who writes either of them.
     fn fence(&self, old: &Table, new: &Table) -> Result<(), ProjectionError> {
-        let (before, after) = (old.snapshot(), new.snapshot());
+        let (before, after) = (old.snapshot().map_err(failed)?, new.snapshot().map_err(failed)?);
         let mut changes = Vec::new();
         for partition in self.home.log.partitions() {
             for stream in Stream::ALL {

@@ -9,24 +9,36 @@ use campanile_core::port::{
 };
 use campanile_core::{AppId, Item, Offset, Partition, Timestamp, UserRef};
 use campanile_proto::codec;
-use fjall::{Readable, Snapshot};
+use fjall::{Readable, Snapshot, UserValue};
 
 use super::database::{Table, failed};
 use super::fold::{Fold, Folds};
 use super::keys::{self, Kind};
 use crate::floors::Floors;
 
+/// The next event to fold.
+///
+/// # Errors
+/// [`ProjectionError::NotBuilt`] if the partition's events were never claimed.
+pub(super) fn checkpoint(table: &Table, partition: Partition) -> Result<Offset, ProjectionError> {
+    let value = table.newest(partition, &keys::fold(partition, Stream::Events)).map_err(failed)?;
+    next(value.as_deref().and_then(Fold::decode), partition)
+}
+
+fn next(fold: Option<Fold>, partition: Partition) -> Result<Offset, ProjectionError> {
+    fold.map(|fold| Offset(fold.next)).ok_or(ProjectionError::NotBuilt(partition))
+}
+
 /// The next event to fold, at the instant of `snapshot`.
 ///
 /// # Errors
 /// [`ProjectionError::NotBuilt`] if the partition's events were never claimed.
-pub(super) fn checkpoint(
+pub(super) fn checkpoint_at(
     table: &Table,
     snapshot: &Snapshot,
     partition: Partition,
 ) -> Result<Offset, ProjectionError> {
-    let fold = Fold::read(table, snapshot, partition, Stream::Events).map_err(failed)?;
-    fold.map(|fold| Offset(fold.next)).ok_or(ProjectionError::NotBuilt(partition))
+    next(Fold::read(table, snapshot, partition, Stream::Events).map_err(failed)?, partition)
 }
 
 pub(super) fn view(
@@ -34,10 +46,13 @@ pub(super) fn view(
     partition: Partition,
     wanted: &[PieceKey],
 ) -> Result<Views, ProjectionError> {
-    let snapshot = table.snapshot();
-    let checkpoint = checkpoint(table, &snapshot, partition)?;
-    let piece = |key| piece(table, &snapshot, &keys::piece(partition, key));
-    let pieces = wanted.iter().map(piece).collect::<Result<_, _>>()?;
+    let fold = keys::fold(partition, Stream::Events);
+    let keys = wanted.iter().map(|key| keys::piece(partition, key));
+    let values = table.values(partition, &mut [fold].into_iter().chain(keys)).map_err(failed)?;
+    let (fold, pieces) = values.split_first().ok_or(ProjectionError::NotBuilt(partition))?;
+    let checkpoint = next(fold.as_deref().and_then(Fold::decode), partition)?;
+    let piece = |value: &Option<UserValue>| value.as_ref().map(|value| piece(value)).transpose();
+    let pieces = pieces.iter().map(piece).collect::<Result<_, _>>()?;
     Ok(Views { checkpoint, pieces })
 }
 
@@ -47,8 +62,8 @@ pub(super) fn items(
     user: UserRef,
     query: ItemQuery,
 ) -> Result<Items, ProjectionError> {
-    let snapshot = table.snapshot();
-    let checkpoint = checkpoint(table, &snapshot, partition)?;
+    let snapshot = table.snapshot().map_err(failed)?;
+    let checkpoint = checkpoint_at(table, &snapshot, partition)?;
     let all = keys::user_prefix(partition, Kind::Change, user);
     let (mut from, mut to) = (all.clone(), keys::after(all));
     match (query.order, query.after) {
@@ -83,8 +98,8 @@ pub(super) fn history(
     user: UserRef,
     query: HistoryQuery,
 ) -> Result<Vec<RecordRef>, ProjectionError> {
-    let snapshot = table.snapshot();
-    checkpoint(table, &snapshot, partition)?;
+    let snapshot = table.snapshot().map_err(failed)?;
+    checkpoint_at(table, &snapshot, partition)?;
     let mut records = Vec::new();
     for stream in Stream::ALL {
         if query.stream.is_some_and(|wanted| wanted != stream) {
@@ -118,8 +133,8 @@ pub(super) fn due(
     until: Timestamp,
     limit: usize,
 ) -> Result<Vec<DueEntry>, ProjectionError> {
-    let snapshot = table.snapshot();
-    checkpoint(table, &snapshot, partition)?;
+    let snapshot = table.snapshot().map_err(failed)?;
+    checkpoint_at(table, &snapshot, partition)?;
     let from = keys::due_from(partition, Timestamp::from_millis(folds.due_floor));
     let mut found = Vec::new();
     let mut floor = None;
@@ -147,18 +162,17 @@ pub(super) fn due_entry(user: UserRef, value: &[u8]) -> Result<DueEntry, Project
 }
 
 fn item(table: &Table, snapshot: &Snapshot, key: &[u8]) -> Result<Arc<Item>, ProjectionError> {
-    match piece(table, snapshot, key)? {
+    let value = snapshot.get(&table.keyspace, key).map_err(failed)?;
+    match value.map(|value| piece(&value)).transpose()? {
         Some(Piece::Item(item)) => Ok(item),
         _ => Err(damaged("an item is listed that is not there")),
     }
 }
 
-fn piece(table: &Table, snapshot: &Snapshot, key: &[u8]) -> Result<Option<Piece>, ProjectionError> {
-    let Some(value) = table.get(snapshot, key).map_err(failed)? else { return Ok(None) };
+fn piece(value: &[u8]) -> Result<Piece, ProjectionError> {
     let (_, _, encoded) =
-        keys::read_piece_value(&value).ok_or_else(|| damaged("a piece is cut off"))?;
-    let piece = codec::decode_piece(&encoded).map_err(|error| damaged(&error.to_string()))?;
-    Ok(Some(piece))
+        keys::read_piece_value(value).ok_or_else(|| damaged("a piece is cut off"))?;
+    codec::decode_piece(&encoded).map_err(|error| damaged(&error.to_string()))
 }
 
 fn damaged(reason: &str) -> ProjectionError {

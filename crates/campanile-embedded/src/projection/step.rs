@@ -21,38 +21,88 @@ const FOREVER: u64 = u64::MAX;
 /// Changes that are written together. One per key, the last counts.
 pub(super) type Changes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
-/// Turns `write` into changes, and the partition's folds into what they are after it.
-pub(super) fn changes(
+/// Where a step goes.
+pub(super) trait Step {
+    /// What stands before an encoded piece: until when it is kept, and where it changed last.
+    fn head(&self, piece: &[u8]) -> fjall::Result<Option<(u64, Offset)>>;
+
+    /// Changes the value of a key; `None` removes it.
+    fn put(&mut self, key: Vec<u8>, value: Option<Vec<u8>>);
+}
+
+/// A step of a table that is read.
+struct Served<'a> {
+    table: &'a Table,
+    changes: Changes,
+}
+
+impl Step for Served<'_> {
+    fn head(&self, piece: &[u8]) -> fjall::Result<Option<(u64, Offset)>> {
+        let value = self.table.keyspace.get(piece)?;
+        Ok(value.and_then(|value| keys::read_piece_head(&value)))
+    }
+
+    fn put(&mut self, key: Vec<u8>, value: Option<Vec<u8>>) {
+        self.changes.insert(key, value);
+    }
+}
+
+/// Writes a step, and turns the partition's folds into what they are after it.
+pub(super) fn apply(
     table: &Table,
     folds: &mut Folds,
     write: &Write,
-) -> Result<Changes, ProjectionError> {
+) -> Result<(), ProjectionError> {
+    if let Some(gathered) = table.gather(write.partition, |part| fill(part, folds, write)) {
+        return gathered;
+    }
+    let mut step = Served { table, changes: Changes::new() };
+    fill(&mut step, folds, write)?;
+    let mut changes = step.changes;
+    if write.stream == Stream::Events {
+        let now = folds.of(write.stream).unwrap_or_default().time;
+        drop_old(table, folds, &mut changes, write.partition, now)?;
+    }
+    table.write(changes).map_err(failed)
+}
+
+/// Writes how far a fold is.
+pub(super) fn claim(
+    table: &Table,
+    partition: Partition,
+    stream: Stream,
+    fold: Fold,
+) -> Result<(), ProjectionError> {
+    let (key, value) = (keys::fold(partition, stream), Some(fold.encode()));
+    let gathered = table.gather(partition, |part| {
+        part.put(key.clone(), value.clone());
+        Ok(())
+    });
+    gathered.unwrap_or_else(|| table.write([(key, value)]).map_err(failed))
+}
+
+fn fill(step: &mut dyn Step, folds: &mut Folds, write: &Write) -> Result<(), ProjectionError> {
     let partition = write.partition;
-    let mut changes = Changes::new();
     for piece in &write.pieces {
-        put_piece(table, folds, &mut changes, partition, piece)?;
+        put_piece(step, folds, partition, piece)?;
     }
     for entry in &write.agenda {
-        put_agenda(folds, &mut changes, partition, entry);
+        put_agenda(step, folds, partition, entry);
     }
     for (user, item, record) in &write.history {
         let about = item.map_or_else(Vec::new, |id| id.as_bytes().to_vec());
-        changes.insert(keys::history(partition, *user, *record), Some(about));
+        step.put(keys::history(partition, *user, *record), Some(about));
     }
     let fold = folds.of(write.stream);
     let after = fold.unwrap_or_default().after(write);
     *fold = Some(after);
-    changes.insert(keys::fold(partition, write.stream), Some(Fold::encode(after)));
-    if write.stream == Stream::Events {
-        drop_old(table, folds, &mut changes, partition, after.time)?;
-    }
-    Ok(changes)
+    step.put(keys::fold(partition, write.stream), Some(Fold::encode(after)));
+    Ok(())
 }
 
 fn put_piece(
-    table: &Table,
+    step: &mut dyn Step,
     folds: &mut Folds,
-    changes: &mut Changes,
     partition: Partition,
     write: &PieceWrite,
 ) -> Result<(), ProjectionError> {
@@ -62,39 +112,34 @@ fn put_piece(
         Piece::Item(item) => item.changed_at(),
         Piece::Reach(_) | Piece::Request(_) | Piece::Holder(_) => Offset(0),
     };
-    let before = match table.keyspace.get(&key).map_err(failed)? {
-        Some(value) => keys::read_piece_value(&value).map(|(keep, at, _)| (keep, at)),
-        None => None,
-    };
+    let before = step.head(&key).map_err(failed)?;
     if let PieceKey::Item(user, id) = write.key {
         let listed = |at| change_key(partition, user, at, id);
         match before {
             Some((_, at)) if at == changed_at => {}
             Some((_, at)) => {
-                changes.insert(listed(at), None);
-                changes.insert(listed(changed_at), Some(Vec::new()));
+                step.put(listed(at), None);
+                step.put(listed(changed_at), Some(Vec::new()));
             }
-            None => {
-                changes.insert(listed(changed_at), Some(Vec::new()));
-            }
+            None => step.put(listed(changed_at), Some(Vec::new())),
         }
     }
     let kept = before.map_or(FOREVER, |(keep, _)| keep);
     if kept != keep_until {
         if kept != FOREVER {
-            changes.insert(keys::keep(partition, kept, &key), None);
+            step.put(keys::keep(partition, kept, &key), None);
         }
         if keep_until != FOREVER {
-            changes.insert(keys::keep(partition, keep_until, &key), Some(Vec::new()));
+            step.put(keys::keep(partition, keep_until, &key), Some(Vec::new()));
             folds.keep_floor = folds.keep_floor.min(keep_until);
         }
     }
     let encoded = codec::encode_piece(&write.piece);
-    changes.insert(key, Some(keys::piece_value(keep_until, changed_at, &encoded)));
+    step.put(key, Some(keys::piece_value(keep_until, changed_at, &encoded)));
     Ok(())
 }
 
-fn put_agenda(folds: &mut Folds, changes: &mut Changes, partition: Partition, write: &AgendaWrite) {
+fn put_agenda(step: &mut dyn Step, folds: &mut Folds, partition: Partition, write: &AgendaWrite) {
     let AgendaWrite { app, user, change } = write;
     match change {
         AgendaChange::Add(entry) => {
@@ -104,11 +149,11 @@ fn put_agenda(folds: &mut Folds, changes: &mut Changes, partition: Partition, wr
             value.put_u8(u8::try_from(app.len()).unwrap_or(u8::MAX));
             value.put_slice(app);
             value.put_slice(&entry_bytes);
-            changes.insert(keys::due(partition, *user, entry), Some(value));
+            step.put(keys::due(partition, *user, entry), Some(value));
             folds.due_floor = folds.due_floor.min(entry.at.as_millis());
         }
         AgendaChange::Remove(entry) => {
-            changes.insert(keys::due(partition, *user, entry), None);
+            step.put(keys::due(partition, *user, entry), None);
         }
     }
 }
@@ -164,7 +209,7 @@ fn drop_from_list(
     item: &[u8],
 ) -> Result<(), ProjectionError> {
     let value = table.keyspace.get(item).map_err(failed)?;
-    let changed_at = value.and_then(|value| keys::read_piece_value(&value)).map(|(_, at, _)| at);
+    let changed_at = value.and_then(|value| keys::read_piece_head(&value)).map(|(_, at)| at);
     let user = item.get(3..19).and_then(|bytes| bytes.try_into().ok()).map(UserRef::from_bytes);
     let id =
         item.get(19..35).and_then(|bytes| bytes.try_into().ok()).map(NotificationId::from_bytes);

@@ -13,8 +13,8 @@ use super::read;
 
 /// What the partition amounts to.
 pub(super) fn digest(table: &Table, partition: Partition) -> Result<Digest, ProjectionError> {
-    let snapshot = table.snapshot();
-    let checkpoint = read::checkpoint(table, &snapshot, partition)?;
+    let snapshot = table.snapshot().map_err(failed)?;
+    let checkpoint = read::checkpoint_at(table, &snapshot, partition)?;
     let fold = Fold::read(table, &snapshot, partition, Stream::Events).map_err(failed)?;
     let now = Timestamp::from_millis(fold.map_or(0, |fold| fold.time));
     let mut digester = Digester::default();

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "test code")]
 
+mod bulk;
 mod model;
 mod removal;
 
@@ -13,10 +14,13 @@ use campanile_core::{LogIdentity, Partition};
 use campanile_testkit::conformance::{OpenProjection, ProjectionFactory};
 use tempfile::TempDir;
 
-use super::{EmbeddedProjection, feed};
+use super::{EmbeddedProjection, TableOptions, feed};
 use crate::floors::Floors;
 
-struct Projections;
+/// One that serves, or one that is built at once.
+struct Projections {
+    gathers: Option<u64>,
+}
 
 struct Opened {
     projection: EmbeddedProjection,
@@ -29,11 +33,14 @@ impl OpenProjection for Opened {
     }
 }
 
-fn open(dir: TempDir, log: LogIdentity) -> Opened {
-    let floors = Arc::new(Floors::new(&log));
+fn options(log: &LogIdentity, gathers: Option<u64>) -> TableOptions {
+    TableOptions { cache_bytes: 16 << 20, floors: Arc::new(Floors::new(log)), gathers }
+}
+
+fn open(dir: TempDir, log: LogIdentity, gathers: Option<u64>) -> Opened {
+    let options = options(&log, gathers);
     let place = dir.path().join("projection");
-    let (projection, damaged) =
-        EmbeddedProjection::open(&place, log, floors, 16 << 20, None).unwrap();
+    let (projection, damaged) = EmbeddedProjection::open(&place, log, options, None).unwrap();
     assert_eq!(damaged, None);
     Opened { projection, dir }
 }
@@ -43,13 +50,13 @@ impl ProjectionFactory for Projections {
     type Open = Opened;
 
     async fn create(&self, log: LogIdentity) -> Opened {
-        open(TempDir::new().unwrap(), log)
+        open(TempDir::new().unwrap(), log, self.gathers)
     }
 
     async fn reopen(&self, opened: Opened, log: LogIdentity) -> Result<Opened, ProjectionError> {
         let Opened { projection, dir } = opened;
         drop(projection);
-        let opened = open(dir, log);
+        let opened = open(dir, log, self.gathers);
         match opened.projection.claim(Partition(63), Stream::Receipts).await {
             Err(ProjectionError::OtherLog) => Err(ProjectionError::OtherLog),
             _ => Ok(opened),
@@ -61,4 +68,12 @@ impl ProjectionFactory for Projections {
     }
 }
 
-campanile_testkit::projection_conformance!(Projections);
+campanile_testkit::projection_conformance!(Projections { gathers: None });
+
+mod built {
+    //! So does one that is built at once.
+
+    use super::Projections;
+
+    campanile_testkit::projection_conformance!(Projections { gathers: Some(1 << 20) });
+}

@@ -123,6 +123,7 @@ impl Lane {
                 it.total = it.total.max(it.done);
             });
         }
+        self.forget();
         Ok(())
     }
 
@@ -158,9 +159,14 @@ impl Lane {
             Applied::Fenced | Applied::Gap(_) => return Err(ReplayError::Fenced),
         }
         if self.known.len() > PIECES {
-            self.known = Pieces::new(Planted::default());
-            self.steps.is_all_known = false;
+            self.forget();
         }
         Ok(())
+    }
+
+    /// What comes next reads again what it needs.
+    fn forget(&mut self) {
+        self.steps.is_all_known &= self.known.len() == 0;
+        self.known = Pieces::new(Planted::default());
     }
 }

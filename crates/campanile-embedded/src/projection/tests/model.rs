@@ -9,9 +9,9 @@ use campanile_testkit::memory::MemoryProjection;
 use campanile_testkit::strategy::{ITEMS, USERS, logs, some_user};
 use campanile_testkit::vocabulary::{app, item};
 use campanile_testkit::world::World;
-use proptest::prelude::any;
+use proptest::prelude::{Just, any};
 use proptest::test_runner::{Config, TestCaseError};
-use proptest::{prop_assert, prop_assert_eq, proptest};
+use proptest::{prop_assert, prop_assert_eq, prop_oneof, proptest};
 
 use super::*;
 
@@ -105,11 +105,16 @@ proptest! {
     #![proptest_config(Config { cases: 60, ..Config::default() })]
 
     #[test]
-    fn the_table_answers_as_memory_does(log in logs(60), sizes in any::<[u8; 8]>()) {
+    fn the_table_answers_as_memory_does(
+        log in logs(60),
+        sizes in any::<[u8; 8]>(),
+        // Nothing, everything, or some of it gathered.
+        gathers in prop_oneof![Just(None), Just(Some(1 << 20)), Just(Some(2000))],
+    ) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
             let memory = MemoryProjection::new(LOG);
-            let mut opened = open(TempDir::new().unwrap(), LOG);
+            let mut opened = open(TempDir::new().unwrap(), LOG, gathers);
             let (mut world, mut from, mut rest) = (World::default(), Offset(0), &log[..]);
             for size in sizes.iter().cycle() {
                 if rest.is_empty() {
@@ -123,7 +128,11 @@ proptest! {
                 if size % 4 == 0 {
                     let Opened { projection, dir } = opened;
                     drop(projection);
-                    opened = open(dir, LOG);
+                    opened = open(dir, LOG, gathers);
+                }
+                // Whoever asks has everything stored that is gathered.
+                if gathers.is_some() && size % 3 != 0 && !rest.is_empty() {
+                    continue;
                 }
                 compare(&opened.projection, &memory, &world).await?;
                 // Asking in between moves what `due` jumps over.

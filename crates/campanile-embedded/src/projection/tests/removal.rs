@@ -18,13 +18,13 @@ const P0: Partition = Partition(0);
 const LOG: LogIdentity =
     LogIdentity { id: [9; 16], generation: campanile_core::Generation(0), partitions: 64 };
 
-fn template() -> Item {
+pub(super) fn template() -> Item {
     let mut world = World::default();
     world.apply(&recorded(0, START, user(0), posted("a").of(user(0)).event(START)));
     Item::clone(&world.item(user(0), item(user(0), "a")).unwrap())
 }
 
-fn step(claim: Claim, time: Timestamp) -> Write {
+pub(super) fn step(claim: Claim, time: Timestamp) -> Write {
     Write {
         partition: P0,
         stream: Stream::Events,
@@ -38,20 +38,20 @@ fn step(claim: Claim, time: Timestamp) -> Write {
     }
 }
 
-async fn put(projection: &EmbeddedProjection, write: Write, claim: &mut Claim) {
+pub(super) async fn put(projection: &EmbeddedProjection, write: Write, claim: &mut Claim) {
     claim.next = write.to;
     assert_eq!(projection.apply(write).await, Ok(Applied::Applied));
 }
 
 /// How many items are listed; every one of them is there.
-async fn listed(projection: &EmbeddedProjection) -> usize {
+pub(super) async fn listed(projection: &EmbeddedProjection) -> usize {
     let query = ItemQuery { order: ItemOrder::OldestFirst, after: None, limit: 100_000 };
     projection.items(P0, user(0), query).await.unwrap().items.len()
 }
 
 #[tokio::test]
 async fn many_old_pieces_go_over_several_steps() {
-    let opened = open(TempDir::new().unwrap(), LOG);
+    let opened = open(TempDir::new().unwrap(), LOG, None);
     let projection = &opened.projection;
     let mut claim = projection.claim(P0, Stream::Events).await.unwrap();
     let (count, template) = (2000_u64, template());
@@ -94,10 +94,10 @@ async fn many_old_pieces_go_over_several_steps() {
 #[tokio::test]
 async fn history_of_dropped_records_is_hidden_and_then_gone() {
     let dir = TempDir::new().unwrap();
-    let floors = Arc::new(Floors::new(&LOG));
+    let options = options(&LOG, None);
+    let floors = options.floors.clone();
     let place = dir.path().join("projection");
-    let (projection, _) =
-        EmbeddedProjection::open(&place, LOG, floors.clone(), 16 << 20, None).unwrap();
+    let (projection, _) = EmbeddedProjection::open(&place, LOG, options, None).unwrap();
     let mut claim = projection.claim(P0, Stream::Events).await.unwrap();
     let record = |offset| RecordRef { stream: Stream::Events, offset: Offset(offset) };
     let history = (0..100).map(|offset| (user(0), None, record(offset))).collect();
@@ -120,7 +120,7 @@ async fn history_of_dropped_records_is_hidden_and_then_gone() {
 
 #[tokio::test]
 async fn a_table_that_failed_is_opened_again() {
-    let opened = open(TempDir::new().unwrap(), LOG);
+    let opened = open(TempDir::new().unwrap(), LOG, None);
     let projection = &opened.projection;
     let mut claim = projection.claim(P0, Stream::Events).await.unwrap();
     put(projection, step(claim, START), &mut claim).await;
