@@ -60,6 +60,7 @@ struct Shelf {
     home: Home,
     serving: EmbeddedProjection,
     candidate: Mutex<Option<Candidate>>,
+    known_sums: Mutex<sums::Known>,
 }
 
 #[derive(Clone)]
@@ -70,7 +71,8 @@ struct Candidate {
 
 impl EmbeddedNamespaces {
     pub(crate) fn new(home: Home, serving: EmbeddedProjection) -> Self {
-        Self(Arc::new(Shelf { home, serving, candidate: Mutex::default() }))
+        let (candidate, known_sums) = Default::default();
+        Self(Arc::new(Shelf { home, serving, candidate, known_sums }))
     }
 }
 
@@ -127,7 +129,8 @@ impl Namespaces for EmbeddedNamespaces {
     }
 
     async fn digest(&self, of: Namespace, partition: Partition) -> Result<Digest, ProjectionError> {
-        let sums = move |table: &Table, _| sums::digest(table, partition);
+        let this = self.0.clone();
+        let sums = move |table: &Table, _| sums::digest(table, partition, &this.known_sums);
         self.0.of(of)?.call(move |shared| shared.with_table(sums)).await
     }
 

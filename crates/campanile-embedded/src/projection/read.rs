@@ -169,7 +169,8 @@ fn item(table: &Table, snapshot: &Snapshot, key: &[u8]) -> Result<Arc<Item>, Pro
     }
 }
 
-fn piece(value: &[u8]) -> Result<Piece, ProjectionError> {
+/// Opens the value of a piece.
+pub(super) fn piece(value: &[u8]) -> Result<Piece, ProjectionError> {
     let (_, _, encoded) =
         keys::read_piece_value(value).ok_or_else(|| damaged("a piece is cut off"))?;
     codec::decode_piece(&encoded).map_err(|error| damaged(&error.to_string()))

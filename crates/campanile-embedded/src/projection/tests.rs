@@ -5,6 +5,7 @@
 mod bulk;
 mod model;
 mod removal;
+mod sums;
 
 use std::sync::Arc;
 
