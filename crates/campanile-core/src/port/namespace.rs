@@ -52,8 +52,9 @@ pub struct Digest {
 ///
 /// # Contract
 /// - The serving namespace is served and written as ever while a candidate is built.
-/// - There is at most one candidate. What is built of it survives the process, a power cut may
-///   take its latest steps.
+/// - There is at most one candidate. What is built of it survives a process that ends in order; one
+///   that is killed, or a power cut, may take the latest steps of a stream of a partition, always a
+///   whole suffix of them.
 /// - `hold` makes whoever writes the serving namespace wait, until it is dropped or used; readers
 ///   do not wait.
 #[async_trait]
