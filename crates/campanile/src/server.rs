@@ -1,5 +1,7 @@
 //! A server: the configured roles in one process, from start to a clean stop.
 
+mod listen;
+
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +19,8 @@ use crate::observe::{Beat, Observatory};
 use crate::role::{Group, Role};
 use crate::signal::StopSignal;
 use crate::{admin, group, thread};
+
+use listen::listen;
 
 /// How long running calls may go on after the stop began.
 const API_DRAIN: Duration = Duration::from_secs(1);
@@ -343,19 +347,6 @@ fn observe(
     let listener = tokio::net::TcpListener::from_std(listener).map_err(unusable)?;
     tracing::info!(%address, "observing");
     Ok(Some(observatory.serve(listener)))
-}
-
-fn listen(setting: &str, address: SocketAddr) -> Result<TcpListener, Failure> {
-    let failed = |error: std::io::Error| {
-        let reason = match error.kind() {
-            std::io::ErrorKind::AddrInUse => "another process listens there".to_owned(),
-            _ => error.to_string(),
-        };
-        Failure::new(Kind::Config, format_args!("{setting}: {address}: {reason}"))
-    };
-    let listener = TcpListener::bind(address).map_err(failed)?;
-    listener.set_nonblocking(true).map_err(failed)?;
-    Ok(listener)
 }
 
 /// What a role's end means while the server should run.
