@@ -18,6 +18,7 @@ mod crash;
 mod deadletter;
 mod demo;
 mod discreet;
+mod fallback;
 mod hands;
 mod lifecycle;
 mod log;

@@ -54,7 +54,7 @@ async fn add(client: &Client, request: v1::RegisterEndpointRequest) -> String {
 }
 
 /// Why endpoints were left out of a notification.
-async fn left_out(client: &Client, id: &str) -> Vec<v1::WhyNotPlanned> {
+pub(crate) async fn left_out(client: &Client, id: &str) -> Vec<v1::WhyNotPlanned> {
     let request = v1::ExplainRequest {
         app: APP.to_owned(),
         target: user("alice"),
