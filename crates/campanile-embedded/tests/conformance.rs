@@ -14,10 +14,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use campanile_core::port::{Carried, Clock, EventLog, LogAdmin, Projection, Stream};
+use campanile_core::port::{Carried, Clock, EventLog, LogAdmin, Namespaces, Projection, Stream};
 use campanile_core::{Tick, Timestamp};
 use campanile_embedded::{EmbeddedLog, Options, Store};
-use campanile_testkit::conformance::{CarriedFactory, LogFactory, LogSetup, OpenCarried, OpenLog};
+use campanile_testkit::conformance::{
+    CarriedFactory, LogFactory, LogSetup, NamespacesFactory, OpenCarried, OpenLog, OpenNamespaces,
+};
 use campanile_testkit::memory::ManualClock;
 use campanile_testkit::vocabulary::START;
 use place::options;
@@ -145,6 +147,51 @@ impl CarriedFactory for CarriedStates {
 
 mod carried {
     campanile_testkit::carried_conformance!(super::CarriedStates);
+}
+
+/// The namespaces of a store's projection.
+struct Shelves;
+
+struct Shelf {
+    namespaces: Arc<dyn Namespaces>,
+    serving: Arc<dyn Projection>,
+    store: Store,
+    dir: TempDir,
+}
+
+impl OpenNamespaces for Shelf {
+    fn namespaces(&self) -> &dyn Namespaces {
+        self.namespaces.as_ref()
+    }
+
+    fn serving(&self) -> &dyn Projection {
+        self.serving.as_ref()
+    }
+}
+
+fn shelf(dir: TempDir) -> Shelf {
+    let store = Store::open(dir.path(), &options(2, Arc::new(ManualClock::new(START)))).unwrap();
+    Shelf { namespaces: store.namespaces(), serving: store.projection(), store, dir }
+}
+
+#[async_trait]
+impl NamespacesFactory for Shelves {
+    type Open = Shelf;
+
+    async fn create(&self) -> Shelf {
+        shelf(TempDir::new().unwrap())
+    }
+
+    async fn reopen(&self, open: Shelf) -> Shelf {
+        let Shelf { namespaces, serving, store, dir } = open;
+        store.close();
+        drop((namespaces, serving, store));
+        shelf(dir)
+    }
+}
+
+mod namespaces {
+    campanile_testkit::namespaces_conformance!(super::Shelves);
 }
 
 /// With the latest records in memory, as a server runs.

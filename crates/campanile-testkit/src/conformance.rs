@@ -19,6 +19,7 @@ pub mod feed;
 pub mod group;
 mod member;
 mod model;
+pub mod namespaces;
 pub mod projection;
 pub mod pusher;
 pub mod query;
@@ -31,6 +32,7 @@ use std::time::Duration;
 
 pub use bench::{LogFactory, LogSetup, OpenLog};
 pub use carried::{CarriedFactory, OpenCarried};
+pub use namespaces::{NamespacesFactory, OpenNamespaces};
 pub use pusher::{OpenPusher, PusherFactory, Trouble};
 pub use writer::{OpenProjection, ProjectionFactory};
 
@@ -225,6 +227,34 @@ macro_rules! carried_conformance {
     };
 }
 
+/// Runs the suite of namespaces as tests of the calling module:
+/// `namespaces_conformance!(factory)`, where `factory` is an expression that makes a
+/// [`NamespacesFactory`].
+#[macro_export]
+macro_rules! namespaces_conformance {
+    ($factory:expr) => {
+        $crate::conformance_tests!(
+            namespaces,
+            $factory,
+            [
+                there_is_nothing_beside_what_serves_at_first,
+                a_candidate_is_built_beside_what_serves,
+                there_is_one_candidate,
+                what_is_built_outlives_a_restart,
+                equal_folds_have_equal_digests,
+                writers_wait_while_it_is_held,
+                a_candidate_that_is_behind_is_refused,
+                a_candidate_that_nobody_built_is_refused,
+                a_switch_is_for_everybody_and_fences_the_writers,
+                a_switch_outlives_a_restart,
+                who_follows_what_served_looks_again,
+                what_served_can_serve_again,
+                a_discarded_candidate_is_gone,
+            ]
+        );
+    };
+}
+
 /// Makes a test of each check of a suite.
 #[doc(hidden)]
 #[macro_export]
@@ -243,11 +273,12 @@ macro_rules! conformance_tests {
 #[cfg(test)]
 mod tests {
     /// Every suite and the text of its module.
-    const SUITES: [&str; 9] = [
+    const SUITES: [&str; 10] = [
         include_str!("conformance/append.rs"),
         include_str!("conformance/carried.rs"),
         include_str!("conformance/feed.rs"),
         include_str!("conformance/group.rs"),
+        include_str!("conformance/namespaces.rs"),
         include_str!("conformance/projection.rs"),
         include_str!("conformance/pusher.rs"),
         include_str!("conformance/query.rs"),

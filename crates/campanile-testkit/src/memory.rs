@@ -8,6 +8,7 @@ mod carried;
 mod clock;
 mod group;
 mod log;
+mod namespaces;
 mod projection;
 mod pusher;
 
@@ -16,6 +17,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub use carried::MemoryCarried;
 pub use clock::{ManualClock, SeededEntropy, TokioClock};
 pub use log::{LogOptions, MemoryLog};
+pub use namespaces::MemoryNamespaces;
 pub use projection::{MemoryProjection, ProjectionSnapshot};
 pub use pusher::{Reply, ScriptedPusher, Sent};
 

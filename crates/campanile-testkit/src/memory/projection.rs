@@ -1,6 +1,7 @@
 //! A projection in memory.
 
 mod feed;
+mod namespace;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -15,6 +16,7 @@ use campanile_core::{
     AgendaChange, AgendaEntry, AppId, Item, LogIdentity, NotificationId, Offset, Partition,
     Timestamp, UserRef,
 };
+use tokio::sync::RwLock;
 
 use super::lock;
 use feed::Feeds;
@@ -27,6 +29,8 @@ use feed::Feeds;
 pub struct MemoryProjection {
     log: LogIdentity,
     state: Arc<Mutex<State>>,
+    /// Shared by whoever applies a step; taken alone to make another namespace serve.
+    writers: Arc<RwLock<()>>,
 }
 
 #[derive(Default)]
@@ -59,7 +63,7 @@ impl MemoryProjection {
     /// A projection of `log`, of which nothing is built.
     #[must_use]
     pub fn new(log: LogIdentity) -> Self {
-        Self { log, state: Arc::default() }
+        Self { log, state: Arc::default(), writers: Arc::default() }
     }
 
     /// Opens it again, for `log`.
@@ -189,6 +193,7 @@ impl Projection for MemoryProjection {
     }
 
     async fn apply(&self, write: Write) -> Result<Applied, ProjectionError> {
+        let _others_may_write = self.writers.read().await;
         let mut state = self.lock();
         let (partition, stream, checkpoint) = (write.partition, write.stream, write.to);
         let built = state.durable.get_mut(&partition);
