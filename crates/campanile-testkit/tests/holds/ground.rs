@@ -99,9 +99,26 @@ impl Ground {
         self.deliverer_on(Arc::new(self.events.clone()))
     }
 
+    /// Starts a worker that may have so many deliveries in memory.
+    pub(crate) fn deliverer_with(
+        &self,
+        in_memory: usize,
+    ) -> (ShutdownHandle, Task<Result<(), ReadError>>) {
+        let config = deliverer::Config { in_memory, ..deliverer::Config::of(Platform::Apns) };
+        self.start(Arc::new(self.events.clone()), config)
+    }
+
     pub(crate) fn deliverer_on(
         &self,
         events: Arc<dyn EventLog>,
+    ) -> (ShutdownHandle, Task<Result<(), ReadError>>) {
+        self.start(events, deliverer::Config::of(Platform::Apns))
+    }
+
+    fn start(
+        &self,
+        events: Arc<dyn EventLog>,
+        config: deliverer::Config,
     ) -> (ShutdownHandle, Task<Result<(), ReadError>>) {
         let parts = deliverer::Parts {
             events,
@@ -113,7 +130,7 @@ impl Ground {
             entropy: Arc::new(SeededEntropy::new(1)),
             telemetry: self.telemetry.clone(),
             tracer: Arc::new(Untraced),
-            config: deliverer::Config::of(Platform::Apns),
+            config,
             planted: Planted::default(),
         };
         let (handle, shutdown) = Shutdown::new();

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use campanile_core::{End, NotificationId, Outcome, Priority};
+use campanile_core::{AppId, End, NotificationId, Outcome, Priority};
 use campanile_engine::tasks::sleep;
 use campanile_testkit::memory::{Reply, Sent};
 use campanile_testkit::scenario::{dismissed, posted, registered};
@@ -124,4 +124,41 @@ async fn with_little_room_the_more_urgent_goes_first() {
     sleep(Duration::from_secs(10)).await;
     let expected = ["d", "c", "a", "b"].map(|name| item(user(1), name));
     assert_eq!(items(&ground.pusher.sent()), expected);
+}
+
+/// More posts than a slow route sends in the test, over two partitions of three; and a memory of which
+/// all that these may have open is a little more than half.
+const SLOW: (u16, usize) = (2400, 900);
+
+#[tokio::test(start_paused = true)]
+async fn a_route_with_nothing_to_do_sends_its_bulk_beside_a_slow_one() {
+    let ground = Ground::with_room(3, ROOM).await;
+    let other = AppId::new("other").unwrap();
+    let (accepted, idle) = (Outcome::Accepted { provider_id: "1".into() }, other.clone());
+    ground.pusher.answer_with(move |sent| {
+        let wait = Duration::from_secs(if sent.route.app == idle { 0 } else { 1 });
+        Reply::After(wait, accepted.clone())
+    });
+    let (users, in_memory) = SLOW;
+    for whose in (0..users).filter(|whose| whose % 3 < 2) {
+        ground.happens(whose, registered(phone(1))).await;
+        ground.happens(whose, posted("a")).await;
+    }
+    let _deliverer = ground.deliverer_with(in_memory);
+    sleep(Duration::from_secs(10)).await;
+    let is_half_full = || ground.telemetry.deliverer_jobs.get() >= in_memory as u64 / 2;
+    assert!(is_half_full(), "{} jobs", ground.telemetry.deliverer_jobs.get());
+
+    let bulk: Vec<u16> = (0..200).map(|number| 3 * number + 2).collect();
+    for whose in &bulk {
+        ground.happens_in(other.clone(), *whose, registered(phone(1))).await;
+        let low = posted("b").of_priority(Priority::Low);
+        ground.happens_in(other.clone(), *whose, low).await;
+    }
+    sleep(Duration::from_secs(60)).await;
+    assert!(is_half_full(), "the slow route is as slow as before");
+    assert_eq!(ground.telemetry.deliverer_deferred.get(), 200, "none went out as it came");
+    let sent = ground.pusher.sent();
+    let sent = sent.iter().filter(|sent| sent.route.app == other).count();
+    assert_eq!(sent, bulk.len(), "within a minute");
 }

@@ -56,3 +56,39 @@ async fn a_platform_that_often_fails_is_not_sent_much_more_than_is_new() {
     assert!(ends.iter().all(|end| matches!(end, End::Accepted { .. })), "{ends:?}");
     assert_eq!(ends.len(), usize::from(USERS), "none is lost");
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_of_a_busy_route_is_held_and_hardly_written_down() {
+    let ground = Ground::new().await;
+    for whose in 0..2 * USERS {
+        ground.happens(whose, registered(phone(1))).await;
+        ground.happens(whose, posted("a")).await;
+    }
+    let slow = Duration::from_millis(100);
+    let accepted = Outcome::Accepted { provider_id: "1".into() };
+    let works = accepted.clone();
+    ground.pusher.answer_with(move |_| Reply::After(slow, works.clone()));
+    let (_deliverer, _scheduler) = (ground.deliverer(), ground.scheduler());
+    let busy = 2 * usize::from(USERS);
+    ground.pusher.wait_for(busy).await;
+
+    let away = Outcome::Unavailable { status: 503, reason: "away".to_owned(), retry_after: None };
+    ground.pusher.answer_with(move |_| Reply::After(slow, away.clone()));
+    for whose in 0..2 * USERS {
+        ground.happens(whose, posted("b")).await;
+    }
+    let before = ground.events().await;
+    // As long as what was accepted before is remembered.
+    sleep(Duration::from_secs(40)).await;
+    let written = ground.events().await - before;
+    assert!(ground.telemetry.deliverer_holds.get() > 0);
+    assert!(written < 64, "{written} events of an outage");
+    let tries = ground.pusher.sent().len() - busy;
+    assert!((100..500).contains(&tries), "{tries} pushes to a platform that is away");
+
+    ground.pusher.answer_with(move |_| Reply::After(slow, accepted.clone()));
+    sleep(LONG).await;
+    let ends = ground.ends().await;
+    assert!(ends.iter().all(|end| matches!(end, End::Accepted { .. })));
+    assert_eq!(ends.len(), 2 * busy, "none is lost");
+}
