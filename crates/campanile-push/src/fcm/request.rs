@@ -107,7 +107,12 @@ fn body(push: &Push, now: Timestamp) -> Result<Bytes, Unsayable> {
     let visible = said.notification.is_some();
     let android = Android {
         priority: priority(push.priority, visible),
-        ttl: ttl(push.expires_at, now),
+        ttl: match &push.body {
+            // One is stored for all items, the latest: it must not be gone before an earlier one
+            // would be.
+            PushBody::Signal => format!("{LONGEST_TTL}s"),
+            PushBody::Show { .. } | PushBody::Sync(_) => ttl(push.expires_at, now),
+        },
         collapse_key: match &push.body {
             PushBody::Signal => Some(SIGNAL),
             PushBody::Show { .. } | PushBody::Sync(_) => visible.then_some(item.as_str()),
