@@ -70,6 +70,9 @@ telemetry! {
     ingest_durable_seconds: Histogram,
     /// Dead letters that were asked for once more.
     gateway_redriven: Counter,
+    /// Registrations that were answered before the projection knew all claims of their address: who
+    /// had it before is retired by the scheduler, a moment later.
+    gateway_claims_unseen: Counter,
     /// Events folded by the projector.
     projector_events: Counter,
     /// Receipts folded by the projector.

@@ -67,10 +67,11 @@ impl Gateway {
                 _ => None,
             };
             if views.checkpoint >= claimed {
-                break;
+                return holder;
             }
             sleep(LOOK_AGAIN).await;
         }
+        self.edge.telemetry.gateway_claims_unseen.add(1);
         holder
     }
 }

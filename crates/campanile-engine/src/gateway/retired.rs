@@ -6,10 +6,15 @@ use campanile_core::{
     Timestamp, UserRef,
 };
 
+use futures::stream::{self, StreamExt};
+
 use super::Gateway;
 use crate::projector::decode;
 use crate::seal::Places;
 use crate::{Error, RequestContext};
+
+/// Partitions that are looked at at once.
+const AT_ONCE: usize = 16;
 
 /// An endpoint that was retired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,18 +61,29 @@ impl Gateway {
         places.next.resize(usize::from(identity.partitions), Offset(0));
         places.generation = identity.generation;
         let (first, mut endpoints, mut more) = (places.turn, Vec::new(), false);
-        for nth in 0..identity.partitions {
+        let turns = (0..identity.partitions).filter_map(|nth| {
             let partition = Partition(first.wrapping_add(nth) % identity.partitions.max(1));
-            let Some(from) = places.next.get(usize::from(partition.0)).copied() else { continue };
+            Some((partition, *places.next.get(usize::from(partition.0))?))
+        });
+        let turns: Vec<_> = turns.collect();
+        let looks = stream::iter(turns).map(async |(partition, from)| {
             let kept = self.edge.events.bounds(partition).await?;
             if cursor.is_some() && from < kept.start {
                 return Err(too_old());
             }
+            let found = self.retired_in(context, partition, from, limit).await?;
+            Ok((partition, from, kept.start, found))
+        });
+        let mut looks = std::pin::pin!(looks.buffered(AT_ONCE));
+        while let Some(looked) = looks.next().await {
+            let (partition, from, start, (mut found, mut next)) = looked?;
             let left = limit - endpoints.len();
-            let (found, next) = self.retired_in(context, partition, from, left).await?;
+            if found.len() > left {
+                (found, next) = self.retired_in(context, partition, from, left).await?;
+            }
             endpoints.extend(found);
             if let Some(place) = places.next.get_mut(usize::from(partition.0)) {
-                *place = next.max(kept.start);
+                *place = next.max(start);
             }
             if endpoints.len() >= limit {
                 // The next page begins here, so that no partition is kept waiting by another.
