@@ -3,7 +3,7 @@
 
 use crate::{
     DeliveryId, DeliveryKind, Displaced, EndpointId, HoldReason, NotificationId, Offset, Platform,
-    RegistrationId, Sweep, Timestamp,
+    RegistrationId, Sweep, Timestamp, TraceContext, Urgency,
 };
 
 /// A delivery put off, by reference: its content stays where it is, in the log.
@@ -25,6 +25,10 @@ pub struct ParkedDelivery {
     pub kind: DeliveryKind,
     /// How many attempts were made.
     pub attempts: u32,
+    /// Whether others may go before it when it comes due: what the event that caused it had.
+    pub urgency: Urgency,
+    /// The span of what was done of it so far, if a trace follows it.
+    pub trace: Option<TraceContext>,
 }
 
 /// Why deliveries are put off.

@@ -7,7 +7,7 @@
 
 use crate::{
     Delivery, DeliveryId, DeliveryKind, End, EndpointId, Item, NotificationId, Offset, Platform,
-    Reach, RequestKey, Settled, Suppression, Timestamp, still_due,
+    Reach, RequestKey, Settled, Suppression, Timestamp, Urgency, still_due,
 };
 
 /// Why a delivery is a dead letter.
@@ -64,6 +64,8 @@ pub struct Redelivery {
     pub failed: Offset,
     /// The post or change that it tells of, and that the one that failed told of.
     pub tells_of: Offset,
+    /// Whether others may go before it: what that post or change had.
+    pub urgency: Urgency,
 }
 
 impl Redelivery {

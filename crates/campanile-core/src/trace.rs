@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// A span of a trace, as the header `traceparent` names it (W3C Trace Context, 3.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TraceContext {
     /// The trace.
     pub trace: [u8; 16],

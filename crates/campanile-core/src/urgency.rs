@@ -1,6 +1,6 @@
 //! What waits for nobody, and what may be overtaken by it.
 
-use crate::{Event, Priority};
+use crate::{AgendaEntry, Due, Event, Priority};
 
 /// Whether the deliveries of an event may be overtaken by those of later events.
 ///
@@ -10,7 +10,7 @@ use crate::{Event, Priority};
 pub enum Urgency {
     /// Posts of high priority, and whatever tells devices how an item stands.
     Urgent,
-    /// Posts below high priority.
+    /// Posts below high priority, also when they are put off, or asked for again.
     Bulk,
 }
 
@@ -20,6 +20,8 @@ impl Urgency {
     pub fn of(event: &Event) -> Self {
         match event {
             Event::NotificationPosted(posted) if posted.priority < Priority::High => Self::Bulk,
+            Event::RedeliveryRequested(asked) => asked.urgency,
+            Event::CameDue(AgendaEntry { due: Due::Retry(parked), .. }) => parked.urgency,
             _ => Self::Urgent,
         }
     }

@@ -117,7 +117,7 @@ fn id(
 mod tests {
     #![allow(clippy::unwrap_used, reason = "test code")]
 
-    use campanile_core::{AppId, DeliveryKind, Platform, PutOff, Timestamp, UserRef};
+    use campanile_core::{AppId, DeliveryKind, Platform, PutOff, Timestamp, Urgency, UserRef};
 
     use super::*;
 
@@ -134,6 +134,8 @@ mod tests {
             platform: Platform::Apns,
             kind: DeliveryKind::Sync,
             attempts: 3,
+            urgency: Urgency::Urgent,
+            trace: None,
         }
     }
 
@@ -169,6 +171,7 @@ mod tests {
                 kind: DeliveryKind::Sync,
                 failed: Offset(failed),
                 tells_of: Offset(tells_of),
+                urgency: Urgency::Bulk,
             })
         };
         assert_eq!(moved(again(7, 5)), Some(again(17, 15)));

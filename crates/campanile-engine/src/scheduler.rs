@@ -324,7 +324,12 @@ impl Scheduler {
 
     fn came_due(&self, partition: Partition, due: &DueEntry) -> NewRecord {
         let event = Event::CameDue(due.entry);
-        let fact = Fact { app: due.app.clone(), user: due.user, cause: None, event };
+        // What was put off goes on in the trace that it was in.
+        let cause = match &due.entry.due {
+            Due::Retry(parked) => parked.trace.map(|trace| trace.to_string().into()),
+            _ => None,
+        };
+        let fact = Fact { app: due.app.clone(), user: due.user, cause, event };
         NewRecord { partition, user: due.user, body: codec::encode_fact(&fact) }
     }
 }

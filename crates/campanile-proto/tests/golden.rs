@@ -49,12 +49,13 @@ fn check_event(name: &str, event: Event) {
     let fact = Fact {
         app: AppId::new("app.example").unwrap(),
         user: UserRef::from_bytes([0x11; 16]),
-        cause: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into()),
+        cause: Some(TRACEPARENT.into()),
         event,
     };
     check(name, &fact, codec::encode_fact, codec::decode_fact);
 }
 
+const TRACEPARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 const ITEM: NotificationId = NotificationId::from_bytes([0x22; 16]);
 const ENDPOINT: EndpointId = EndpointId::from_bytes([0x33; 16]);
 const REGISTRATION: RegistrationId = RegistrationId::from_bytes([0x44; 16]);
@@ -107,6 +108,8 @@ const fn parked() -> ParkedDelivery {
         platform: Platform::Apns,
         kind: DeliveryKind::Show { revision: 2 },
         attempts: 6,
+        urgency: Urgency::Urgent,
+        trace: None,
     }
 }
 
@@ -256,10 +259,13 @@ fn redeliveries() {
         kind: DeliveryKind::Show { revision: 2 },
         failed: Offset(300),
         tells_of: Offset(300),
+        urgency: Urgency::Urgent,
     };
     check_event("redelivery_requested", Event::RedeliveryRequested(first));
     let again = Redelivery { failed: Offset(301), kind: DeliveryKind::Sync, ..first };
     check_event("redelivery_requested_again", Event::RedeliveryRequested(again));
+    let bulk = Redelivery { urgency: Urgency::Bulk, ..first };
+    check_event("redelivery_requested_bulk", Event::RedeliveryRequested(bulk));
     let parked = ParkedDelivery { tells_of: Offset(299), ..parked() };
     let entry = AgendaEntry { at: LATER, due: Due::Retry(parked) };
     check(
@@ -273,7 +279,12 @@ fn redeliveries() {
 #[test]
 fn agenda_entries() {
     let due = Due::Lapse { endpoint: ENDPOINT, registration: REGISTRATION };
-    for (name, due) in [("agenda_lapse", due), ("agenda_retry", Due::Retry(parked()))] {
+    let (urgency, trace) = (Urgency::Bulk, TraceContext::parse(TRACEPARENT));
+    let followed = Due::Retry(ParkedDelivery { urgency, trace, ..parked() });
+    let retry = Due::Retry(parked());
+    let all =
+        [("agenda_lapse", due), ("agenda_retry", retry), ("agenda_retry_bulk_traced", followed)];
+    for (name, due) in all {
         let entry = AgendaEntry { at: LATER, due };
         check(name, &entry, codec::encode_agenda_entry, codec::decode_agenda_entry);
     }

@@ -9,8 +9,8 @@ use campanile_core::{
     AddressClaim, AgendaEntry, Content, DeliveryId, DeliveryKind, Displaced, Due, Event, Fact,
     Fallback, Fingerprint, Generation, Offset, Parked, ParkedDelivery, Partition, Platform,
     PlatformMask, Position, Posted, Priority, PushStyle, PutOff, Recorded, Redelivery,
-    RequestStamp, RetireReason, StateChange, Sweep, SweepStep, Timestamp, UserAction, UserRef,
-    Visual,
+    RequestStamp, RetireReason, StateChange, Sweep, SweepStep, Timestamp, Urgency, UserAction,
+    UserRef, Visual,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -239,11 +239,23 @@ fn parked(whose: UserRef) -> impl Strategy<Value = ParkedDelivery> {
     ];
     (items(whose), devices(), 0..100_u64, kind, 0..4_u32).prop_map(
         move |(item, device, cause, kind, attempts)| {
+            // The event decides, so all that is put off of one has the same.
+            let urgency = if cause % 2 == 0 { Urgency::Urgent } else { Urgency::Bulk };
             let (endpoint, cause) = (device.endpoint(whose), Offset(cause));
             let delivery = DeliveryId::new(item, cause, endpoint);
             let platform = Platform::Apns;
-            let tells_of = cause;
-            ParkedDelivery { delivery, item, cause, tells_of, endpoint, platform, kind, attempts }
+            ParkedDelivery {
+                delivery,
+                item,
+                cause,
+                tells_of: cause,
+                endpoint,
+                platform,
+                kind,
+                attempts,
+                urgency,
+                trace: None,
+            }
         },
     )
 }
@@ -251,9 +263,9 @@ fn parked(whose: UserRef) -> impl Strategy<Value = ParkedDelivery> {
 fn redeliveries(whose: UserRef) -> impl Strategy<Value = Event> {
     let offsets = (0..100_u64, 0..100_u64);
     (parked(whose), offsets).prop_map(|(parked, (failed, tells_of))| {
-        let ParkedDelivery { item, endpoint, platform, kind, .. } = parked;
+        let ParkedDelivery { item, endpoint, platform, kind, urgency, .. } = parked;
         let (failed, tells_of) = (Offset(failed), Offset(tells_of));
-        let asked = Redelivery { item, endpoint, platform, kind, failed, tells_of };
+        let asked = Redelivery { item, endpoint, platform, kind, failed, tells_of, urgency };
         Event::RedeliveryRequested(asked)
     })
 }

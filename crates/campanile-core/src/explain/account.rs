@@ -251,7 +251,7 @@ fn left_out_of_change<'a>(
 }
 
 const fn delivered(parked: &ParkedDelivery) -> Delivery {
-    let ParkedDelivery { delivery: id, item, cause, tells_of, endpoint, platform, kind, attempts } =
-        *parked;
+    let ParkedDelivery { delivery: id, item, cause, tells_of, .. } = *parked;
+    let ParkedDelivery { endpoint, platform, kind, attempts, .. } = *parked;
     Delivery { id, cause, tells_of, item, endpoint, platform, kind, attempts }
 }

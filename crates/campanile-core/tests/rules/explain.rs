@@ -5,7 +5,7 @@ use std::time::Duration;
 use campanile_core::{
     Account, AgendaEntry, Convergence, DeliveryId, DeliveryKind, Due, End, Event, Explanation,
     Goal, HoldReason, Offset, OutcomeCounts, Parked, ParkedDelivery, Platform, PushStyle, PutOff,
-    Receipt, RequestStamp, RetireReason, Settled, Standing, Suppression, What, WhyNot,
+    Receipt, RequestStamp, RetireReason, Settled, Standing, Suppression, Urgency, What, WhyNot,
 };
 use campanile_testkit::scenario::{
     Step, deleted, dismissed, given, happened, posted, registered, retired,
@@ -52,9 +52,18 @@ fn parked(cause: u64, device: Device, kind: DeliveryKind) -> ParkedDelivery {
     let (whose, cause) = (user(1), Offset(cause));
     let (item, endpoint) = (item(whose, "a"), device.endpoint(whose));
     let delivery = DeliveryId::new(item, cause, endpoint);
-    let platform = Platform::Apns;
-    let tells_of = cause;
-    ParkedDelivery { delivery, item, cause, tells_of, endpoint, platform, kind, attempts: 5 }
+    ParkedDelivery {
+        delivery,
+        item,
+        cause,
+        tells_of: cause,
+        endpoint,
+        platform: Platform::Apns,
+        kind,
+        attempts: 5,
+        urgency: Urgency::Urgent,
+        trace: None,
+    }
 }
 
 fn put_off(delivery: ParkedDelivery) -> Step {

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use campanile_core::Suppression::{Expired, Superseded};
 use campanile_core::{
-    AgendaEntry, Delivery, DeliveryKind, Due, Event, ParkedDelivery, Suppression, Timestamp, plan,
-    still_due,
+    AgendaEntry, Delivery, DeliveryKind, Due, Event, ParkedDelivery, Suppression, Timestamp,
+    Urgency, plan, still_due,
 };
 use campanile_testkit::scenario::{Scenario, Step, dismissed, given, posted, registered};
 use campanile_testkit::strategy::recorded;
@@ -114,6 +114,8 @@ fn a_parked_delivery_of_a_forgotten_item_ends_as_expired() {
         platform: delivery.platform,
         kind: delivery.kind,
         attempts: 3,
+        urgency: Urgency::Urgent,
+        trace: None,
     };
     let due = Event::CameDue(AgendaEntry { at: START, due: Due::Retry(parked) });
     let due = recorded(3, START.after(3 * DAY), user(1), due);

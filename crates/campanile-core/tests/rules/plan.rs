@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use campanile_core::{
     AgendaEntry, Delivery, DeliveryId, DeliveryKind, Due, Event, HoldReason, Offset, Parked,
-    ParkedDelivery, Platform, PutOff,
+    ParkedDelivery, Platform, PutOff, Urgency,
 };
 use campanile_testkit::scenario::{
     activated, deleted, dismissed, expired, given, happened, lapsed, posted, read, recalled,
@@ -166,6 +166,8 @@ fn parked() -> ParkedDelivery {
         platform: Platform::Apns,
         kind: DeliveryKind::Show { revision: 1 },
         attempts: 5,
+        urgency: Urgency::Urgent,
+        trace: None,
     }
 }
 

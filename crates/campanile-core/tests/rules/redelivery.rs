@@ -9,7 +9,8 @@ use campanile_core::port::PushBody;
 use campanile_core::{
     Account, Address, DeadReason, DeliveryId, DeliveryKind, End, EndpointId, Event, Explanation,
     FcmTarget, FcmToken, NotificationId, Offset, OutcomeCounts, Platform, PostVerdict, PushStyle,
-    Receipt, Redelivery, RetireReason, Settled, Standing, What, WhyNot, compose, plan, still_due,
+    Receipt, Redelivery, RetireReason, Settled, Standing, Urgency, What, WhyNot, compose, plan,
+    still_due,
 };
 use campanile_testkit::scenario::{
     Step, dismissed, given, happened, posted, recalled, registered, retired, show, sync, unread,
@@ -27,7 +28,8 @@ const DAY: Duration = Duration::from_secs(86_400);
 fn again(device: Device, kind: DeliveryKind, failed: u64, tells_of: u64) -> Redelivery {
     let (item, endpoint) = (item(user(1), "a"), device.endpoint(user(1)));
     let (failed, tells_of, platform) = (Offset(failed), Offset(tells_of), Platform::Apns);
-    Redelivery { item, endpoint, platform, kind, failed, tells_of }
+    let urgency = Urgency::Urgent;
+    Redelivery { item, endpoint, platform, kind, failed, tells_of, urgency }
 }
 
 fn asked(again: Redelivery) -> Step {

@@ -17,6 +17,11 @@ pub(crate) struct Followed {
 }
 
 impl Followed {
+    /// The span of the delivery.
+    pub(super) const fn context(&self) -> &TraceContext {
+        self.delivery.context()
+    }
+
     /// An attempt begins.
     pub(super) fn attempt(&mut self, tracer: &dyn Tracer, now: Tick) {
         self.attempt = Work::begin(tracer, Some(self.delivery.context()), now);
@@ -52,7 +57,7 @@ impl Deliverer {
     }
 
     /// A delivery ended.
-    pub(super) fn tell_end(&self, job: &mut Job, end: &End) {
+    pub(super) fn tell_end(&self, job: &Job, end: &End) {
         let (name, failure) = match end {
             End::Accepted { .. } => ("accepted", None),
             End::Suppressed(why) => (why.name(), None),
@@ -63,8 +68,8 @@ impl Deliverer {
         self.tell(job, name, failure);
     }
 
-    /// A delivery was put on the agenda, where its trace ends.
-    pub(super) fn tell_parked(&self, job: &mut Job, reason: &str) {
+    /// A delivery was put on the agenda. What follows when it comes due is below this span.
+    pub(super) fn tell_parked(&self, job: &Job, reason: &str) {
         self.tell(job, "parked", Some(reason.to_owned()));
     }
 
@@ -79,8 +84,8 @@ impl Deliverer {
         self.tell_of(followed, delivery, attempts, ("held", Some(why.to_string())));
     }
 
-    fn tell(&self, job: &mut Job, outcome: &'static str, failure: Option<String>) {
-        self.tell_of(job.followed.take(), &job.delivery, job.attempts, (outcome, failure));
+    fn tell(&self, job: &Job, outcome: &'static str, failure: Option<String>) {
+        self.tell_of(job.followed.clone(), &job.delivery, job.attempts, (outcome, failure));
     }
 
     fn tell_of(

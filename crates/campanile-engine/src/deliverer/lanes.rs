@@ -7,7 +7,8 @@ use std::collections::{BTreeSet, VecDeque};
 
 use campanile_core::port::PieceKey;
 use campanile_core::{
-    AppId, Delivery, DeliveryId, EndpointId, NotificationId, Partition, Tick, Timestamp, UserRef,
+    AppId, Delivery, DeliveryId, EndpointId, NotificationId, Partition, Tick, Timestamp, Urgency,
+    UserRef,
 };
 
 use super::backlog::Owed;
@@ -37,6 +38,13 @@ pub(crate) struct Job {
     pub(crate) attempts: u32,
     /// Set if a trace follows it.
     pub(crate) followed: Option<Box<Followed>>,
+}
+
+impl Job {
+    /// Whether others may go before it: not if one of the events that came to it is urgent.
+    pub(crate) fn urgency(&self) -> Urgency {
+        self.also.iter().fold(self.owed.urgency, |urgency, owed| urgency.min(owed.urgency))
+    }
 }
 
 /// Names a lane. The number is 0, unless lanes are not serial on purpose.
@@ -196,7 +204,7 @@ impl Lanes {
 
 #[cfg(test)]
 mod tests {
-    use campanile_core::{DeliveryKind, Offset, Platform, Urgency};
+    use campanile_core::{DeliveryKind, Offset, Platform};
 
     use super::*;
 

@@ -83,6 +83,8 @@ impl Outbox {
             platform: delivery.platform,
             kind: delivery.kind,
             attempts: job.attempts,
+            urgency: job.urgency(),
+            trace: job.followed.as_ref().map(|followed| *followed.context()),
         };
         let key = (job.partition, delivery.cause, putoff.clone());
         let (_, event) = self.parked.entry(key).or_insert_with(|| {
@@ -128,7 +130,9 @@ fn done(job: &Job) -> impl Iterator<Item = Done> {
 }
 
 fn fact(job: &Job, event: Event) -> Fact {
-    Fact { app: job.app.clone(), user: job.user, cause: None, event }
+    // Of deliveries that are told of together, the trace of the first.
+    let cause = job.followed.as_ref().map(|followed| followed.context().to_string().into());
+    Fact { app: job.app.clone(), user: job.user, cause, event }
 }
 
 fn record(log: &LogIdentity, user: UserRef, body: bytes::Bytes) -> NewRecord {

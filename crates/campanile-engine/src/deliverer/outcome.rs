@@ -188,11 +188,11 @@ impl Deliverer {
 
     /// Puts the first job of a lane on the agenda.
     pub(super) fn park(&mut self, lane: &LaneKey, until: Timestamp, reason: String, why: PutOff) {
-        let Some(mut job) = self.lanes.pop(lane) else { return };
+        let Some(job) = self.lanes.pop(lane) else { return };
         if job.is_parked {
             return self.absorb(&job);
         }
-        self.tell_parked(&mut job, &reason);
+        self.tell_parked(&job, &reason);
         self.parts.telemetry.deliverer_parked.add(1);
         // Whole seconds, so that deliveries put off together become one event.
         let until = Timestamp::from_millis(until.as_millis().div_ceil(1000).saturating_mul(1000));
@@ -201,8 +201,8 @@ impl Deliverer {
 
     pub(super) fn end(&mut self, lane: &LaneKey, end: End) {
         let (at, _) = self.now();
-        let Some(mut job) = self.lanes.pop(lane) else { return };
-        self.tell_end(&mut job, &end);
+        let Some(job) = self.lanes.pop(lane) else { return };
+        self.tell_end(&job, &end);
         let settled = Settled {
             delivery: job.delivery.id,
             endpoint: job.delivery.endpoint,

@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use campanile_core::{
     Address, AddressClaim, EndpointId, Event, Fact, Offset, Parked, Posted, PushStyle, PutOff,
-    Redelivery, RegistrationId, RequestStamp, StateChange, Sweep, SweepStep, Timestamp,
+    Redelivery, RegistrationId, RequestStamp, StateChange, Sweep, SweepStep, Timestamp, Urgency,
 };
 use prost::Message;
 
@@ -11,6 +11,7 @@ use super::field::{Id128, app, invalid, mask, need, one_of, shared, text, time};
 use super::vocabulary::{
     address, agenda, agenda_to_wire, content, delivery, delivery_to_wire, fallback, falls_back,
     kind, registration, registration_to_wire, shows_revision, style, style_to_wire, sweep_to_wire,
+    urgency,
 };
 use super::{DecodeError, SCHEMA_MAJOR, SCHEMA_MINOR, open};
 use crate::convert;
@@ -207,7 +208,7 @@ fn parked_body(parked: &Parked) -> v1::DeliveriesParkedBody {
 }
 
 fn redelivery_body(redelivery: &Redelivery) -> v1::RedeliveryRequestedBody {
-    let Redelivery { endpoint, platform, kind, failed, tells_of, .. } = *redelivery;
+    let Redelivery { endpoint, platform, kind, failed, tells_of, urgency, .. } = *redelivery;
     v1::RedeliveryRequestedBody {
         endpoint: Some(endpoint.wire()),
         platform: convert::platform_to_wire(platform).into(),
@@ -215,6 +216,7 @@ fn redelivery_body(redelivery: &Redelivery) -> v1::RedeliveryRequestedBody {
         falls_back: falls_back(kind),
         failed: failed.0,
         tells_of: (tells_of != failed).then_some(tells_of.0),
+        bulk: urgency == Urgency::Bulk,
     }
 }
 
@@ -373,5 +375,6 @@ fn redelivery(
         kind: kind(body.shows_revision, body.falls_back),
         failed: Offset(body.failed),
         tells_of: Offset(body.tells_of.unwrap_or(body.failed)),
+        urgency: urgency(body.bulk),
     }))
 }

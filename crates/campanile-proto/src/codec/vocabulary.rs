@@ -6,7 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use campanile_core::{
     Address, AgendaEntry, ApnsToken, Content, DeliveryKind, Displaced, Due, Fallback, FcmTarget,
-    FcmToken, NotificationId, Offset, ParkedDelivery, PushStyle, Sweep, Visual,
+    FcmToken, NotificationId, Offset, ParkedDelivery, PushStyle, Sweep, TraceContext, Urgency,
+    Visual,
 };
 
 use super::DecodeError;
@@ -75,6 +76,8 @@ pub(super) fn delivery_to_wire(parked: &ParkedDelivery) -> v1::ParkedDelivery {
         attempts: parked.attempts,
         tells_of: (parked.tells_of != parked.cause).then_some(parked.tells_of.0),
         falls_back: falls_back(parked.kind),
+        bulk: parked.urgency == Urgency::Bulk,
+        span: parked.trace.map(|trace| trace.to_string()),
     }
 }
 
@@ -91,7 +94,14 @@ pub(super) fn delivery(
         platform: one_of("delivery.platform", wire.platform, convert::platform_from_wire)?,
         kind: kind(wire.shows_revision, wire.falls_back),
         attempts: wire.attempts,
+        urgency: urgency(wire.bulk),
+        trace: wire.span.as_deref().and_then(TraceContext::parse),
     })
+}
+
+/// What was stored before there were two is urgent, as it was.
+pub(super) const fn urgency(bulk: bool) -> Urgency {
+    if bulk { Urgency::Bulk } else { Urgency::Urgent }
 }
 
 pub(super) const fn shows_revision(kind: DeliveryKind) -> Option<u32> {

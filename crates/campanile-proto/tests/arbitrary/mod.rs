@@ -1,6 +1,7 @@
 //! Arbitrary values of everything that is stored, also ones the edge would refuse: the codec does
 //! not know the rules of the product.
 
+mod parked;
 mod reach;
 
 use std::sync::Arc;
@@ -53,7 +54,7 @@ pub fn agenda_entry() -> impl Strategy<Value = AgendaEntry> {
         (item_id(), number()).prop_map(|(id, revision)| Due::Expire { id, revision }),
         (endpoint_id(), registration_id())
             .prop_map(|(endpoint, registration)| Due::Lapse { endpoint, registration }),
-        (item_id(), parked_delivery())
+        (item_id(), parked::delivery())
             .prop_map(|(item, parked)| Due::Retry(ParkedDelivery { item, ..parked })),
         sweep().prop_map(Due::Sweep),
         displaced().prop_map(Due::Displace),
@@ -120,14 +121,14 @@ fn event() -> impl Strategy<Value = Event> {
         ),
         (item_id(), of(endpoint_id()))
             .prop_map(|(id, origin)| Event::NotificationDeleted { id, origin }),
-        parked().prop_map(Event::DeliveriesParked),
+        parked::parked().prop_map(Event::DeliveriesParked),
         agenda_entry().prop_map(Event::CameDue),
-        (item_id(), endpoint_id(), platform(), kind(), offset(), offset()).prop_map(
-            |(item, endpoint, platform, kind, failed, tells_of)| {
-                let asked = Redelivery { item, endpoint, platform, kind, failed, tells_of };
+        (item_id(), endpoint_id(), platform(), kind(), offset(), offset(), parked::urgency())
+            .prop_map(|(item, endpoint, platform, kind, failed, tells_of, urgency)| {
+                let asked =
+                    Redelivery { item, endpoint, platform, kind, failed, tells_of, urgency };
                 Event::RedeliveryRequested(asked)
-            }
-        ),
+            }),
     ]
 }
 
@@ -158,43 +159,6 @@ fn posted() -> impl Strategy<Value = Posted> {
                 deliver_by,
                 fallback,
             }
-        },
-    )
-}
-
-fn parked() -> impl Strategy<Value = Parked> {
-    let why = prop_oneof![
-        Just(PutOff::Failed),
-        Just(PutOff::Held(HoldReason::Credential)),
-        Just(PutOff::Held(HoldReason::Throttled)),
-        Just(PutOff::Held(HoldReason::BadAddresses)),
-        Just(PutOff::Held(HoldReason::Unreachable)),
-        Just(PutOff::Deferred),
-    ];
-    (item_id(), time(), string(), why, vec(parked_delivery(), 0..4)).prop_map(
-        |(item, until, reason, why, deliveries)| {
-            let deliveries =
-                deliveries.into_iter().map(|parked| ParkedDelivery { item, ..parked }).collect();
-            Parked { item, until, reason, why, deliveries }
-        },
-    )
-}
-
-const NOT_SET: NotificationId = NotificationId::from_bytes([0; 16]);
-
-/// Its item is set by whoever holds it.
-fn parked_delivery() -> impl Strategy<Value = ParkedDelivery> {
-    let causes = (offset(), offset());
-    (id(DeliveryId::from_bytes), causes, endpoint_id(), platform(), kind(), number()).prop_map(
-        |(delivery, (cause, tells_of), endpoint, platform, kind, attempts)| ParkedDelivery {
-            delivery,
-            item: NOT_SET,
-            cause,
-            tells_of,
-            endpoint,
-            platform,
-            kind,
-            attempts,
         },
     )
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use campanile_core::port::RouteDown;
 use campanile_core::{
     AgendaEntry, DeliveryId, DeliveryKind, Due, End, Event, HoldReason, NotificationId, Offset,
-    Outcome, Parked, ParkedDelivery, Platform, PutOff, Suppression,
+    Outcome, Parked, ParkedDelivery, Platform, PutOff, Suppression, Urgency,
 };
 use campanile_engine::tasks::sleep;
 use campanile_testkit::memory::{Reply, Sent};
@@ -54,6 +54,8 @@ fn parked(name: &str, cause: Offset) -> ParkedDelivery {
         platform: Platform::Apns,
         kind: DeliveryKind::Show { revision: 1 },
         attempts: 5,
+        urgency: Urgency::Urgent,
+        trace: None,
     }
 }
 

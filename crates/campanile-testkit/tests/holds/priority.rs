@@ -3,10 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use campanile_core::{AppId, End, NotificationId, Outcome, Priority};
+use campanile_core::{
+    AppId, DeliveryKind, End, Event, NotificationId, Offset, Outcome, Platform, Priority,
+    Redelivery, Urgency,
+};
 use campanile_engine::tasks::sleep;
 use campanile_testkit::memory::{Reply, Sent};
-use campanile_testkit::scenario::{dismissed, posted, registered};
+use campanile_testkit::scenario::{dismissed, happened, posted, registered};
 use campanile_testkit::vocabulary::{item, phone, tablet, user};
 
 use crate::ground::Ground;
@@ -161,4 +164,41 @@ async fn a_route_with_nothing_to_do_sends_its_bulk_beside_a_slow_one() {
     let sent = ground.pusher.sent();
     let sent = sent.iter().filter(|sent| sent.route.app == other).count();
     assert_eq!(sent, bulk.len(), "within a minute");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_asked_for_again_of_a_bulk_run_is_bulk_too() {
+    let ground = Ground::with_room(1, ROOM).await;
+    let (run, urgent) = (0..600, 5000);
+    ground.happens(urgent, registered(phone(1))).await;
+    for whose in run.clone() {
+        ground.happens(whose, registered(phone(1))).await;
+        ground.happens(whose, posted("a").of_priority(Priority::Low)).await;
+    }
+    let _deliverer = ground.deliverer();
+    ground.pusher.wait_for(run.len()).await;
+    let accepted = Outcome::Accepted { provider_id: "1".into() };
+    ground.pusher.answer_with(move |_| Reply::After(Duration::from_secs(1), accepted.clone()));
+    for whose in run {
+        let failed = Offset(2 + 2 * u64::from(whose));
+        let asked = Redelivery {
+            item: item(user(whose), "a"),
+            endpoint: phone(1).endpoint(user(whose)),
+            platform: Platform::Apns,
+            kind: DeliveryKind::Show { revision: 1 },
+            failed,
+            tells_of: failed,
+            urgency: Urgency::Bulk,
+        };
+        ground.happens(whose, happened(Event::RedeliveryRequested(asked))).await;
+    }
+    sleep(Duration::from_secs(5)).await;
+    let before = ground.pusher.sent().len();
+    assert!((620..700).contains(&before), "they are delivered again, slowly: {before}");
+    ground.happens(urgent, posted("b")).await;
+    sleep(Duration::from_secs(3)).await;
+    let sent = items(&ground.pusher.sent()[before..]);
+    assert!(sent.contains(&item(user(urgent), "b")), "it waits for the others: {}", sent.len());
+    sleep(Duration::from_secs(200)).await;
+    assert_eq!(ground.pusher.sent().len(), 1201, "each once more");
 }

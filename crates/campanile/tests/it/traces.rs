@@ -5,7 +5,7 @@ use std::time::Duration;
 use campanile_engine::tasks::{Task, spawn};
 use campanile_proto::v1;
 use campanile_proto::v1::notifications_client::NotificationsClient;
-use campanile_simulate::apns::{Action, Fault, Reason, When};
+use campanile_simulate::apns::{Action, Fault, Reason, Rejection, When};
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
     TraceService, TraceServiceServer,
 };
@@ -108,6 +108,16 @@ fn start(tower: &Tower, collector: &str, one_in: &str) -> Server {
     Server::start(command)
 }
 
+/// Tells Alice something, in a trace of the caller's; answers the notification's id.
+async fn traced(server: &Server) -> String {
+    let mut traced = NotificationsClient::connect(server.address().await).await.unwrap();
+    let notification = Some(notification("alice", TITLE, None));
+    let mut request = Request::new(v1::PublishRequest { app: APP.to_owned(), notification });
+    let header = format!("00-{TRACE}-{CALLER}-01");
+    request.metadata_mut().insert("traceparent", header.parse().unwrap());
+    traced.publish(request).await.unwrap().into_inner().notification_id
+}
+
 #[tokio::test]
 async fn a_trace_leads_from_the_request_to_the_platforms_answer() {
     let mut collected = Collected::start().await;
@@ -120,13 +130,7 @@ async fn a_trace_leads_from_the_request_to_the_platforms_answer() {
     let trouble = Action::Reject(Reason::InternalServerError.into());
     tower.apns.inject(Fault::new(trouble, When::Next(1)));
 
-    let address = server.address().await;
-    let mut traced = NotificationsClient::connect(address).await.unwrap();
-    let notification = Some(notification("alice", TITLE, None));
-    let mut request = Request::new(v1::PublishRequest { app: APP.to_owned(), notification });
-    let header = format!("00-{TRACE}-{CALLER}-01");
-    request.metadata_mut().insert("traceparent", header.parse().unwrap());
-    let id = traced.publish(request).await.unwrap().into_inner().notification_id;
+    let id = traced(&server).await;
     settled(&client, "alice", &id, 2).await;
     // Nobody records this one.
     dismiss(&client, unsid(&handle), &id).await.unwrap();
@@ -163,6 +167,39 @@ async fn a_trace_leads_from_the_request_to_the_platforms_answer() {
         let found = collected.bytes.windows(secret.len()).any(|it| it == secret.as_bytes());
         assert!(!found, "{secret:?} is in a trace");
     }
+}
+
+/// Apple asks to be left alone for longer than anything waits in memory.
+#[tokio::test]
+async fn what_is_put_off_goes_on_in_its_trace() {
+    let mut collected = Collected::start().await;
+    let tower = Tower::new();
+    tower.device(TOKEN);
+    let server = start(&tower, &collected.address, "0");
+    let client = server.client().await;
+    register(&client, "alice", TOKEN).await.unwrap();
+    let busy = Rejection::from(Reason::TooManyRequests).retry_after(11);
+    tower.apns.inject(Fault::new(Action::Reject(busy), When::Next(1)));
+    let id = traced(&server).await;
+    // A post, and twice a delivery and an attempt.
+    collected.wait_for(5).await;
+    assert_eq!(settled(&client, "alice", &id, 1).await.len(), 1);
+    assert!(server.terminate().await.success());
+
+    assert!(collected.spans.iter().all(|span| hex(&span.trace_id) == TRACE));
+    let [posted] = collected.named("NotificationPosted")[..] else { panic!("one post") };
+    let [first, second] = collected.named("deliver apns")[..] else { panic!("put off once") };
+    let outcomes = [first, second].map(|it| text(it, "campanile.outcome"));
+    assert_eq!(outcomes, ["parked", "accepted"]);
+    assert_eq!(first.parent_span_id, posted.span_id);
+    assert_eq!(second.parent_span_id, first.span_id, "what follows is below what was put off");
+    let ids = [first, second].map(|it| text(it, "campanile.delivery_id"));
+    assert_eq!(ids[0], ids[1], "it is the same delivery");
+    let [refused, taken] = collected.named("push apns")[..] else { panic!("two attempts") };
+    assert_eq!(text(refused, "http.response.status_code"), "429");
+    assert_eq!([&refused.parent_span_id, &taken.parent_span_id], [&first.span_id, &second.span_id]);
+    assert_eq!(text(taken, "campanile.attempt"), "2");
+    assert_eq!(collected.spans.len(), 5);
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use campanile_core::port::{HistoryQuery, Piece, PieceKey, Stream};
 use campanile_core::{
     DeliveryId, End, Event, NotificationId, Offset, Partition, Redelivery, RequestKey, State,
-    Suppression, UserRef,
+    Suppression, Urgency, UserRef,
 };
 use campanile_proto::codec;
 
@@ -75,14 +75,16 @@ impl Gateway {
         &self,
         letter: &Letter,
         pieces: &[Option<Piece>],
-        told: &BTreeMap<Offset, Offset>,
+        told: &BTreeMap<Offset, (Offset, Urgency)>,
     ) -> Redrivable {
         let state = State::from_pieces(pieces.iter().flatten().cloned());
         let (receipt, settled) = (&letter.receipt, &letter.settled);
         if state.request.is_some() {
             return Redrivable::Redriven;
         }
-        let Some(tells_of) = told.get(&receipt.cause) else { return Redrivable::Forgotten };
+        let Some((tells_of, urgency)) = told.get(&receipt.cause) else {
+            return Redrivable::Forgotten;
+        };
         let again = Redelivery {
             item: receipt.item,
             endpoint: settled.endpoint,
@@ -90,6 +92,7 @@ impl Gateway {
             kind: settled.kind,
             failed: receipt.cause,
             tells_of: *tells_of,
+            urgency: *urgency,
         };
         let now = self.edge.clock.now();
         match again.may_be_sent(&state.reach, state.item.as_deref(), now) {
@@ -98,21 +101,23 @@ impl Gateway {
         }
     }
 
-    /// What the event behind each letter tells of, of those that the log still has.
+    /// What the event behind each letter tells of, and how urgent that is, of those that the log still
+    /// has.
     async fn told_of(
         &self,
         partition: Partition,
         letters: &[Letter],
-    ) -> Result<BTreeMap<Offset, Offset>, Error> {
+    ) -> Result<BTreeMap<Offset, (Offset, Urgency)>, Error> {
         let causes: BTreeSet<_> = letters.iter().map(|letter| letter.receipt.cause).collect();
         let causes: Vec<_> = causes.into_iter().collect();
         let events = self.edge.events.fetch(partition, &causes).await?;
         let told = events.into_iter().flatten().filter_map(|record| {
             let fact = codec::decode_fact(&record.body).ok()?;
-            Some(match fact.event {
-                Event::RedeliveryRequested(again) => (record.offset, again.tells_of),
-                _ => (record.offset, record.offset),
-            })
+            let tells_of = match &fact.event {
+                Event::RedeliveryRequested(again) => again.tells_of,
+                _ => record.offset,
+            };
+            Some((record.offset, (tells_of, Urgency::of(&fact.event))))
         });
         Ok(told.collect())
     }
