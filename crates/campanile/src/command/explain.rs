@@ -6,7 +6,7 @@ use campanile_proto::v1;
 use serde::Serialize;
 
 use super::history::{Line, delivery_line, event_line};
-use super::words::word;
+use super::words::{tried, word};
 use super::{Client, Whom, instant};
 use crate::exit::Failure;
 use crate::output::say;
@@ -159,7 +159,7 @@ impl fmt::Display for Waiting {
         let Self { platform, why, reason, since, next_try, .. } = self;
         let endpoint = self.endpoint_id.get(..8).unwrap_or_default();
         write!(f, "{platform}: the delivery to endpoint {endpoint}… waits, its route is held: ")?;
-        write!(f, "{why} ({reason}), since {since}, tried at {next_try}")
+        write!(f, "{why} ({reason}), since {since}, {}", tried(next_try))
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use campanile_proto::v1;
 use serde::Serialize;
 
-use super::words::word;
+use super::words::{tried, word};
 use super::{Client, instant};
 use crate::exit::Failure;
 
@@ -67,7 +67,7 @@ impl fmt::Display for Route {
             write!(f, ": {why} ({reason})")?;
         }
         if let (Some(since), Some(next)) = (&self.since, &self.next_try) {
-            write!(f, ", since {since}, tried at {next}")?;
+            write!(f, ", since {since}, {}", tried(next))?;
         }
         if self.backlog_events > 0 {
             let (events, partitions) = (self.backlog_events, self.backlog_partitions);

@@ -14,6 +14,12 @@ pub(crate) fn instant(at: Option<&prost_types::Timestamp>) -> String {
     at.map(|at| Timestamp::from_millis(millis(at)).to_string()).unwrap_or_default()
 }
 
+/// When a route that is held is tried, of which `next` is the [`instant`]: there is none while a
+/// delivery tries it.
+pub(crate) fn tried(next: &str) -> String {
+    if next.is_empty() { "being tried now".to_owned() } else { format!("tried at {next}") }
+}
+
 /// Reads a length of time of the command line.
 ///
 /// # Errors
@@ -41,6 +47,8 @@ mod tests {
         let at = prost_types::Timestamp { seconds: 951_782_400, nanos: 5_000_000 };
         assert_eq!(instant(Some(&at)), "2000-02-29T00:00:00.005Z");
         assert_eq!(instant(None), "");
+        assert_eq!(tried(&instant(Some(&at))), "tried at 2000-02-29T00:00:00.005Z");
+        assert_eq!(tried(&instant(None)), "being tried now");
         assert_eq!(word("SUPPRESSION_ENDPOINT_GONE", "SUPPRESSION_"), "endpoint gone");
         assert_eq!(span("90 s"), Ok(Duration::from_secs(90)));
         assert!(span("soon").is_err());
