@@ -21,6 +21,7 @@ mod lanes;
 mod outbox;
 mod outcome;
 mod progress;
+mod reread;
 mod routes;
 mod settle;
 mod silence;

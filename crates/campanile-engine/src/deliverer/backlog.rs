@@ -46,6 +46,8 @@ pub(crate) struct Backlog {
     /// It was read as far as the partition: what comes now needs no backlog.
     pub(crate) follows: bool,
     pub(crate) is_reading: bool,
+    /// From where it is being read on, if it is: others that stand there are given what is found.
+    pub(crate) reads_on: Option<Offset>,
     /// What was read, and waits for the state it is planned with.
     pub(crate) pending: Option<Pending>,
     /// Its deliveries under way.
@@ -110,6 +112,7 @@ impl Backlog {
             tracker,
             follows: false,
             is_reading: false,
+            reads_on: None,
             pending: None,
             out: 0,
             tried: None,

@@ -6,17 +6,14 @@
 
 use std::collections::BTreeSet;
 
-use campanile_core::port::{EventLog, Hold, Progress, ReadError, ReadLimit, Record};
-use campanile_core::{
-    Delivery, Offset, Partition, Position, PutOff, Recorded, Route, Urgency, plan,
-};
+use campanile_core::port::{Hold, Progress, ReadError, ReadLimit};
+use campanile_core::{Delivery, Offset, Partition, PutOff, Recorded, Route, Urgency, plan};
 
 use super::backlog::{Backlog, Kind, Owed, Part, Pending};
 use super::intake::Intake;
 use super::lanes::{Job, LaneKey};
-use super::{Deliverer, LOG_RESTS, Wake};
-use crate::projector::{check_format, decode};
-use crate::tasks::sleep;
+use super::reread::read_again;
+use super::{Deliverer, Wake};
 
 /// Records read again at once, and deliveries of a backlog under way before more are read.
 pub(super) const AT_ONCE: ReadLimit = ReadLimit { records: 256, bytes: 1 << 20 };
@@ -147,6 +144,10 @@ impl Deliverer {
         let (has_room, has_spare) = (self.has_room(), self.takes_less_than(3));
         let Some(intake) = self.partitions.get_mut(&partition) else { return };
         let live = intake.view.read_to();
+        let works = |(route, urgency): &Kind| {
+            self.routes.may_read(route, (partition, *urgency), tick) == Some(true)
+        };
+        let is_read = has_room && is_open && intake.is_read_for(kind, works);
         let Some(backlog) = intake.backlogs.get_mut(kind) else { return };
         if backlog.is_reading || backlog.pending.is_some() {
             return;
@@ -181,6 +182,12 @@ impl Deliverer {
         if !(has_room || is_idle) || backlog.out >= AT_ONCE.records || self.reads >= READS {
             return;
         }
+        backlog.reads_on = match part {
+            // It is given what another one reads.
+            Part::From(_) if is_read => return,
+            Part::From(from) if is_open => Some(from),
+            Part::From(_) | Part::Records(_) => None,
+        };
         backlog.is_reading = true;
         self.reads += 1;
         self.reads_begun = self.reads_begun.wrapping_add(1);
@@ -189,54 +196,16 @@ impl Deliverer {
             self.routes.get(route).trying = Some(place);
         }
         let events = self.parts.events.clone();
-        let limit = ReadLimit { records: most, ..AT_ONCE };
+        // What the partition has not come to would have to be read once more.
+        let records = match part {
+            Part::From(from) => most.min(usize::try_from(live.0 - from.0).unwrap_or(most)),
+            Part::Records(_) => most,
+        };
+        let limit = ReadLimit { records, ..AT_ONCE };
         self.in_flight.push(Box::pin(async move {
             let read = read_again(&*events, partition, &part, limit).await;
             Wake::Reread { partition, backlog: number, part, read }
         }));
-    }
-
-    /// A part of a backlog was read.
-    pub(super) fn on_reread(
-        &mut self,
-        partition: Partition,
-        number: u64,
-        part: Part,
-        read: Result<(Vec<Record>, Offset), ReadError>,
-    ) -> Result<(), ReadError> {
-        self.reads = self.reads.saturating_sub(1);
-        let generation = self.parts.events.identity().generation;
-        let Some(intake) = self.partitions.get_mut(&partition) else { return Ok(()) };
-        let live = intake.view.read_to();
-        let Some(backlog) = intake.backlog(number) else { return Ok(()) };
-        backlog.is_reading = false;
-        let (records, next) = match read {
-            Ok(read) => read,
-            Err(ReadError::OutOfRange { kept, .. }) => {
-                let from = backlog.tracker.read_to();
-                let start = Offset(kept.start);
-                if let Some(last) = kept.start.checked_sub(1) {
-                    backlog.tracker.pass(Offset(last));
-                }
-                let routes = intake.backlogs.iter().find(|(_, it)| it.number == number);
-                let route = routes.map(|((route, _), _)| route.clone());
-                route.iter().for_each(|route| self.out_of_log(partition, route, from, start));
-                return Ok(());
-            }
-            Err(error) => return Err(error),
-        };
-        // A later release may have left it to this route, before this one took over.
-        check_format(partition, &records)?;
-        let telemetry = &self.parts.telemetry;
-        let is_old = |record: &&Record| record.offset < live;
-        let events = records.iter().filter(is_old).filter_map(|record| {
-            let position = Position { generation, partition, offset: record.offset };
-            decode(record, position, telemetry).map(std::sync::Arc::new)
-        });
-        let events = events.collect();
-        backlog.pending = Some(Pending { events, part, next: next.min(live) });
-        self.process(partition);
-        Ok(())
     }
 
     /// Plans what was read of a backlog, once more, with the state of now.
@@ -350,39 +319,17 @@ impl Deliverer {
         has
     }
 
-    fn out_of_log(&self, partition: Partition, route: &Route, from: Offset, kept: Offset) {
+    pub(super) fn out_of_log(
+        &self,
+        partition: Partition,
+        route: &Route,
+        from: Offset,
+        kept: Offset,
+    ) {
         self.parts.telemetry.deliverer_holds_cut.add(1);
         tracing::error!(
             %route, %partition, %from, %kept,
             "route was held for longer than the log is kept; what it owed before that is lost"
         );
-    }
-}
-
-/// Reads a part of a backlog; a log that cannot be reached is asked until it can.
-async fn read_again(
-    events: &dyn EventLog,
-    partition: Partition,
-    part: &Part,
-    limit: ReadLimit,
-) -> Result<(Vec<Record>, Offset), ReadError> {
-    loop {
-        let read = match part {
-            Part::Records(at) => {
-                let found = events.fetch(partition, at).await;
-                found.map(|found| (found.into_iter().flatten().collect(), Offset(0)))
-            }
-            Part::From(from) => {
-                let batch = events.read(partition, *from, limit).await;
-                batch.map(|batch| (batch.records, batch.next))
-            }
-        };
-        match read {
-            Err(ReadError::Unavailable { reason }) => {
-                tracing::warn!(%reason, "log unavailable");
-                sleep(LOG_RESTS).await;
-            }
-            read => return read,
-        }
     }
 }

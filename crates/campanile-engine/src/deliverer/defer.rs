@@ -29,44 +29,36 @@ impl Deliverer {
         taken < (self.parts.config.in_memory * quarters).div_ceil(4)
     }
 
-    /// Whether the deliveries of an event are left for later. Then nothing of the bulk is taken as it
-    /// comes until what is left is read.
-    pub(super) fn defers(&mut self, partition: Partition, event: &Recorded) -> bool {
-        if Urgency::of(&event.fact.event) == Urgency::Urgent {
-            return false;
-        }
-        let has_room = self.has_room();
-        let Some(intake) = self.partitions.get_mut(&partition) else { return false };
-        let defers = !has_room || intake.tracker.is_half_full();
-        if defers {
-            for ((_, urgency), backlog) in &mut intake.backlogs {
-                backlog.follows &= *urgency == Urgency::Urgent;
-            }
-        }
-        defers
-    }
-
-    /// Begins a backlog with an event on each route that `deliveries` are for and that has none.
+    /// Leaves the deliveries of an event for later, unless there is room for them: each route that they
+    /// are for begins a backlog with it, or goes on with the one it has, and takes nothing of the bulk
+    /// as it comes until that is read. Routes that they are not for have nothing to read again.
     pub(super) fn defer(
         &mut self,
         partition: Partition,
         event: &Recorded,
         deliveries: &[Delivery],
     ) {
-        let (now, _) = self.now();
+        if Urgency::of(&event.fact.event) == Urgency::Urgent {
+            return;
+        }
+        let (has_room, (now, _)) = (self.has_room(), self.now());
         let Some(intake) = self.partitions.get_mut(&partition) else { return };
+        if has_room && !intake.tracker.is_half_full() {
+            return;
+        }
         for delivery in deliveries {
             let Some(route) = intake.route(event, delivery) else { continue };
-            let why = self.routes.get(&route).held.as_ref().map(|held| held.why);
             let kind = (route, Urgency::Bulk);
-            if intake.backlogs.contains_key(&kind) || intake.backlogs.len() >= Progress::MOST_HOLDS
-            {
-                continue;
+            if let Some(backlog) = intake.backlogs.get_mut(&kind) {
+                backlog.follows = false;
+            } else if intake.backlogs.len() < Progress::MOST_HOLDS {
+                let why = self.routes.get(&kind.0).held.as_ref().map(|held| held.why);
+                self.numbers += 1;
+                let begin = event.position.offset;
+                let backlog = Backlog::new(self.numbers, partition, begin, why, now);
+                intake.backlogs.insert(kind, backlog);
+                self.holding.insert(partition);
             }
-            self.numbers += 1;
-            let begin = event.position.offset;
-            intake.backlogs.insert(kind, Backlog::new(self.numbers, partition, begin, why, now));
-            self.holding.insert(partition);
         }
     }
 

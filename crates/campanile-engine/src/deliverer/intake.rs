@@ -239,7 +239,13 @@ impl Deliverer {
         let Some(intake) = self.partitions.get_mut(&partition) else { return };
         let offset = event.position.offset;
         intake.view.fold(event);
-        let defers = self.defers(partition, event);
+        let was_finished = intake.tracker.was_finished(offset);
+        let mut deliveries = match was_finished {
+            true => Vec::new(),
+            false => plan(&intake.view.state(event), event),
+        };
+        deliveries.retain(|delivery| delivery.platform == self.parts.config.platform);
+        self.defer(partition, event, &deliveries);
         let Some(intake) = self.partitions.get_mut(&partition) else { return };
         intake.pass(offset);
         if let Event::EndpointRetired { endpoint, registration: Some(registration), .. } =
@@ -249,16 +255,6 @@ impl Deliverer {
         }
         if let Event::DeliveriesParked(parked) = &event.fact.event {
             self.leave_to_agenda(partition, offset, &parked.deliveries);
-        }
-        let Some(intake) = self.partitions.get_mut(&partition) else { return };
-        if intake.tracker.was_finished(offset) {
-            intake.tracker.read(offset, 0);
-            return;
-        }
-        let mut deliveries = plan(&intake.view.state(event), event);
-        deliveries.retain(|delivery| delivery.platform == self.parts.config.platform);
-        if defers {
-            self.defer(partition, event, &deliveries);
         }
         self.leave(partition, event, &mut deliveries);
         let Some(intake) = self.partitions.get_mut(&partition) else { return };

@@ -11,6 +11,7 @@
 mod ground;
 mod handover;
 mod priority;
+mod several;
 mod silence;
 mod storm;
 mod trouble;
