@@ -72,6 +72,11 @@ pub(crate) async fn left_out(client: &Client, id: &str) -> Vec<v1::WhyNotPlanned
 #[tokio::test]
 async fn no_byte_of_what_is_told_reaches_a_platform_by_a_signal() {
     let both = Both::new();
+    let path = both.tower.path("campanile.toml");
+    let config = std::fs::read_to_string(&path).unwrap();
+    // The phone is told of the dismissal as it comes, not half a minute after the signal.
+    let all = "[deliver]\nsilent_pushes = 1000\nsilent_window = \"1 s\"\n";
+    std::fs::write(path, format!("{config}{all}")).unwrap();
     let (server, client) = both.serve().await;
     let phone = add(&client, apple(PHONE, v1::PushStyle::Signal)).await;
     add(&client, google(v1::PushStyle::Signal)).await;
