@@ -148,6 +148,9 @@ telemetry! {
     deliverer_paused: Counter,
     /// Times a worker had to wait for the projection to catch up.
     deliverer_view_waits: Counter,
+    /// Times a worker that took a partition over asked again for what it has to know before it sends what
+    /// others left there.
+    deliverer_takeover_waits: Counter,
     /// Flushes of receipts, parked deliveries and retirements that had to be repeated.
     deliverer_flush_retries: Counter,
     /// Deliveries in memory, in flight or waiting.

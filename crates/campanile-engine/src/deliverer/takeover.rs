@@ -18,6 +18,11 @@ use crate::tasks::sleep;
 const LONGEST: Duration = Duration::from_secs(60);
 /// The wait before a projection or a log that did not answer is asked again.
 const RETRY: Duration = Duration::from_millis(200);
+/// After so many retries, a minute, it is said that nothing of what was left is sent yet.
+const TOLD_EVERY: usize = 300;
+/// What is due at once and is no sweep stands between the sweeps; with more than this of both it is
+/// waited until the scheduler has carried some of it out.
+const MOST_DUE: usize = 64 * Sweeps::MOST;
 
 /// What is yet to be known.
 #[derive(Debug)]
@@ -81,6 +86,7 @@ impl Deliverer {
 /// The sweeps on the agenda of a projection that has folded at least up to `needed`, and then the
 /// log's tail: what a sweep that is on the agenda no more became is below it.
 async fn learn(parts: &Parts, partition: Partition, needed: Offset) -> Learned {
+    let mut retries: usize = 0;
     loop {
         match sweeps(parts, partition, needed).await {
             Ok(Some(sweeps)) => match parts.events.bounds(partition).await {
@@ -89,6 +95,11 @@ async fn learn(parts: &Parts, partition: Partition, needed: Offset) -> Learned {
             },
             Ok(None) | Err(ProjectionError::NotBuilt(_)) => {}
             Err(error) => tracing::warn!(%partition, %error, "projection unavailable"),
+        }
+        parts.telemetry.deliverer_takeover_waits.add(1);
+        retries += 1;
+        if retries.is_multiple_of(TOLD_EVERY) {
+            tracing::warn!(%partition, %needed, "what was left here waits for the projection");
         }
         sleep(RETRY).await;
     }
@@ -102,7 +113,17 @@ async fn sweeps(
     if parts.projection.view(partition, &[]).await?.checkpoint < needed {
         return Ok(None);
     }
-    let due = parts.projection.due(partition, AgendaEntry::AT_ONCE, Sweeps::MOST).await?;
+    let mut limit = Sweeps::MOST;
+    let due = loop {
+        let due = parts.projection.due(partition, AgendaEntry::AT_ONCE, limit).await?;
+        if due.len() < limit {
+            break due;
+        }
+        if limit >= MOST_DUE {
+            return Ok(None);
+        }
+        limit *= 2;
+    };
     let events = due.iter().filter_map(|entry| match entry.entry.due {
         Due::Sweep(sweep) => Some(sweep.event),
         _ => None,
