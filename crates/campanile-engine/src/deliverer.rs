@@ -51,7 +51,7 @@ use self::intake::Intake;
 use self::lanes::{LaneKey, Lanes};
 use self::outbox::{Done, Outbox};
 use self::routes::Routes;
-use self::silence::Silence;
+use self::silence::{Along, Silence};
 use self::takeover::Learned;
 use crate::planted::Planted;
 use crate::tasks::{Shutdown, sleep};
@@ -191,7 +191,7 @@ enum Wake {
     },
     Sent {
         lane: LaneKey,
-        along: Option<Vec<LaneKey>>,
+        along: Option<Box<Along>>,
         attempt: u64,
         route: Route,
         registration: RegistrationId,
@@ -277,8 +277,7 @@ impl Deliverer {
                 }
                 Wake::Room { route, slot } => self.on_room(&route, slot, reader),
                 Wake::Sent { lane, along, attempt, route, registration, outcome } => {
-                    self.on_told(&lane, along, attempt, &outcome);
-                    self.on_sent(lane, attempt, &route, registration, &outcome);
+                    self.on_sent((lane, attempt), along, &route, registration, &outcome);
                 }
                 Wake::Reread { partition, backlog, part, read } => {
                     self.on_reread(partition, backlog, part, read)?;

@@ -10,6 +10,7 @@ use campanile_core::{
 use futures::future::{BoxFuture, FutureExt};
 
 use super::lanes::{Job, LaneKey, Step};
+use super::silence::Along;
 use super::{Deliverer, Wake};
 use crate::planted::Bug;
 
@@ -164,6 +165,10 @@ impl Deliverer {
             {
                 sync.clear = true;
             }
+            if self.was_told(&lane) {
+                self.advance(lane);
+                continue;
+            }
             if let Some(wait) = self.must_be_silent(&lane, route) {
                 self.tell_later(lane, wait);
                 continue;
@@ -177,13 +182,13 @@ impl Deliverer {
     fn send(
         &mut self,
         lane: LaneKey,
-        along: Option<Vec<LaneKey>>,
+        along: Option<Box<Along>>,
         (route, registration): (Route, RegistrationId),
         (slot, push): (Box<dyn Slot>, Push),
     ) {
         self.numbers += 1;
         let (attempt, tick) = (self.numbers, self.parts.clock.tick());
-        for told in along.iter().flatten().chain([&lane]) {
+        for told in along.iter().flat_map(|along| &along.lanes).chain([&lane]) {
             let Some(lane) = self.lanes.get_mut(told) else { continue };
             lane.step = Step::InFlight { attempt };
             for job in lane.jobs.iter_mut().take(1) {

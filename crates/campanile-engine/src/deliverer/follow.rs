@@ -70,7 +70,8 @@ impl Deliverer {
 
     /// A delivery was put on the agenda. What follows when it comes due is below this span.
     pub(super) fn tell_parked(&self, job: &Job, reason: &str) {
-        self.tell(job, "parked", Some(reason.to_owned()));
+        let failure = (!reason.is_empty()).then(|| reason.to_owned());
+        self.tell(job, if failure.is_some() { "parked" } else { "deferred" }, failure);
     }
 
     /// A delivery waits until its route works. It is read again then, and followed anew.

@@ -333,7 +333,9 @@ impl Deliverer {
         let share = (self.parts.config.pieces / self.partitions.len().max(1)).max(LEAST_PIECES);
         let Some(intake) = self.partitions.get_mut(&partition) else { return };
         if intake.view.len() > share {
-            intake.view.forget(share, &self.lanes.needed(partition));
+            let mut needed = self.lanes.needed(partition);
+            needed.extend(self.silence.needed(partition));
+            intake.view.forget(share, &needed);
         }
     }
 }

@@ -10,14 +10,15 @@ use super::Deliverer;
 use super::lanes::{Job, LaneKey, Step};
 use super::outbox::Putoff;
 use super::routes::Held;
+use super::silence::Along;
 use crate::planted::Bug;
 
 impl Deliverer {
     /// An attempt was answered, or was not.
     pub(super) fn on_sent(
         &mut self,
-        lane: LaneKey,
-        attempt: u64,
+        (lane, attempt): (LaneKey, u64),
+        along: Option<Box<Along>>,
         route: &Route,
         registration: RegistrationId,
         outcome: &Outcome,
@@ -44,7 +45,7 @@ impl Deliverer {
             true => self.tried(route, outcome, verdict, jitter),
             false => self.within_budget(route, outcome, verdict, jitter),
         };
-        match verdict {
+        match verdict.clone() {
             Verdict::Done => {
                 let telemetry = &self.parts.telemetry;
                 telemetry.deliverer_accepted.add(1);
@@ -78,6 +79,9 @@ impl Deliverer {
                     self.try_another(job.partition, route, job.owed);
                 }
             }
+        }
+        if let Some(along) = along {
+            self.on_told(&lane, *along, attempt, route, (outcome, &verdict));
         }
         self.advance(lane);
     }
@@ -223,7 +227,7 @@ impl Deliverer {
         self.outbox.absorbed(job);
     }
 
-    fn retry(&mut self, lane: LaneKey, at: Timestamp) {
+    pub(super) fn retry(&mut self, lane: LaneKey, at: Timestamp) {
         if self.lanes.first(&lane).is_some_and(|(job, _)| job.is_parked) {
             let job = self.lanes.pop(&lane);
             return job.iter().for_each(|job| self.absorb(job));

@@ -126,8 +126,7 @@ impl Deliverer {
             };
             match wake {
                 Wake::Sent { lane, along, attempt, route, registration, outcome } => {
-                    self.on_told(&lane, along, attempt, &outcome);
-                    self.on_sent(lane, attempt, &route, registration, &outcome);
+                    self.on_sent((lane, attempt), along, &route, registration, &outcome);
                 }
                 Wake::Written(settled) => self.on_written(&settled),
                 Wake::Room { .. }

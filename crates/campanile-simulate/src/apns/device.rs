@@ -279,8 +279,12 @@ impl Device {
             Kind::Sync | Kind::Raw => vec![Change::Woken(push.clone())],
             Kind::Other => Vec::new(),
         };
-        let cleared = push.cleared();
-        changes.extend(cleared.filter_map(|id| self.remove(id, Remover::App, push.at_ms)));
+        for (id, seq) in push.cleared() {
+            // What was shown by a later event stays.
+            let shown = self.screen.get(id).and_then(|shown| shown.push.seq());
+            let is_old = shown.zip(seq).is_some_and(|(shown, seq)| seq < shown);
+            changes.extend((!is_old).then(|| self.remove(id, Remover::App, push.at_ms)).flatten());
+        }
         bounded_push(&mut self.history, push, HISTORY);
         changes
     }

@@ -67,9 +67,14 @@ impl Received {
         self.payload.get("campanile")
     }
 
-    /// The ids that it takes off the screen: a sync does, and an alert that runs the app's service
-    /// extension.
-    pub fn cleared(&self) -> impl Iterator<Item = &str> {
+    /// The place in the log of what it tells: `seq` of the root key `campanile`.
+    pub fn seq(&self) -> Option<u64> {
+        self.campanile()?.get("seq")?.as_u64()
+    }
+
+    /// The ids that it takes off the screen, each with its `seq`: a sync does, and an alert that runs
+    /// the app's service extension.
+    pub fn cleared(&self) -> impl Iterator<Item = (&str, Option<u64>)> {
         let items = self.campanile().and_then(|root| root.get("items")).and_then(Value::as_array);
         let clears = |item: &&Value| item.get("clear").and_then(Value::as_bool) == Some(true);
         items
@@ -77,7 +82,10 @@ impl Received {
             .into_iter()
             .flatten()
             .filter(clears)
-            .filter_map(|item| item.get("id")?.as_str())
+            .filter_map(|item| {
+                let seq = item.get("seq").and_then(Value::as_u64).or_else(|| self.seq());
+                Some((item.get("id")?.as_str()?, seq))
+            })
     }
 
     /// Whether it puts something on the screen.

@@ -7,7 +7,7 @@ const BRANCHES: &[&str] = &[
     "role stops because its group is missing",
     "deliverer_left_to_agenda",
     "deliverer_held",
-    "deliverer_told_later",
+    "deliverer_deferred",
     "deliverer_reread",
     "deliverer_mended",
     "cleared on apns",

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use campanile_core::port::PushBody;
-use campanile_core::{End, NotificationId, Outcome, Suppression};
+use campanile_core::{End, NotificationId, Outcome, PushStyle, Suppression};
 use campanile_engine::tasks::sleep;
 use campanile_testkit::memory::{Reply, Sent};
 use campanile_testkit::scenario::{dismissed, posted, registered};
@@ -82,11 +82,12 @@ async fn forty_changes_are_two_pushes_within_a_minute() {
 async fn what_was_told_along_with_a_push_that_failed_is_tried_again() {
     let (ground, names) = (Ground::new().await, names(8));
     showing(&ground, &names).await;
-    let mut is_first = true;
-    ground.pusher.answer_with(move |sent| match !sent.push.along.is_empty() && is_first {
+    let mut failures = 2;
+    ground.pusher.answer_with(move |sent| match !sent.push.along.is_empty() && failures > 0 {
         true => {
-            is_first = false;
-            Outcome::Unavailable { status: 503, reason: "busy".into(), retry_after: None }.into()
+            failures -= 1;
+            let retry_after = Some(Duration::from_secs(60));
+            Outcome::Throttled { status: 429, reason: "device".into(), retry_after }.into()
         }
         false => accepted().into(),
     });
@@ -97,8 +98,11 @@ async fn what_was_told_along_with_a_push_that_failed_is_tried_again() {
     }
     sleep(HOUR).await;
     assert_eq!(ended(&ground, is_accepted).await, 16);
-    assert!(silent(&ground).iter().any(|sent| !sent.push.along.is_empty()));
-    assert!(silent(&ground).len() <= 4, "three, and one that did not come");
+    let silent = silent(&ground);
+    let told: Vec<_> = silent.iter().map(|sent| cleared(sent).len()).collect();
+    let (refused, last) = (told[told.len() - 2], told[told.len() - 1]);
+    assert!(refused == last && last > 1, "they stay together: {told:?}");
+    assert!(silent.len() <= 4, "two refused, one before and one that was taken: {told:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -119,6 +123,69 @@ async fn a_worker_that_dies_leaves_what_it_told_along_to_the_next() {
     let told: std::collections::BTreeSet<_> = silent(&ground).iter().flat_map(cleared).collect();
     assert_eq!(told.len(), 8);
     assert_eq!(ended(&ground, is_accepted).await, 16);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_comes_just_in_time_takes_along_what_waits() {
+    let ground = Ground::new().await;
+    showing(&ground, &["a", "b", "c"]).await;
+    let _running = (ground.deliverer(), ground.scheduler());
+    sleep(Duration::from_millis(1300)).await;
+    ground.happens(1, dismissed("a")).await;
+    sleep(Duration::from_millis(100)).await;
+    ground.happens(1, dismissed("b")).await;
+    // It waits on the agenda until a whole second after half a minute.
+    sleep(Duration::from_millis(29_950)).await;
+    ground.happens(1, dismissed("c")).await;
+    sleep(LONG).await;
+    let told: Vec<_> = silent(&ground).iter().map(cleared).collect();
+    let [a, b, c] = ["a", "b", "c"].map(|name| item(user(1), name));
+    assert_eq!(told, [vec![a], vec![c, b]], "the second one needs no push of its own");
+    assert_eq!(ended(&ground, is_accepted).await, 6);
+}
+
+#[tokio::test(start_paused = true)]
+async fn changes_that_matter_no_more_leave_room_for_those_that_wait() {
+    let (ground, names) = (Ground::new().await, names(40));
+    showing(&ground, &names).await;
+    let _running = (ground.deliverer(), ground.scheduler());
+    sleep(Duration::from_secs(1)).await;
+    ground.happens(1, dismissed(names[0])).await;
+    sleep(Duration::from_secs(1)).await;
+    for name in &names[1..] {
+        ground.happens(1, dismissed(name)).await;
+        ground.happens(1, posted(name)).await;
+        sleep(Duration::from_millis(10)).await;
+    }
+    ground.happens(1, dismissed(names[1])).await;
+    sleep(Duration::from_millis(10)).await;
+    ground.happens(1, posted("new")).await;
+    sleep(Duration::from_secs(1)).await;
+    let last = ground.pusher.sent().into_iter().next_back().unwrap();
+    assert_eq!(cleared(&last), [item(user(1), names[1])]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_signal_counts_and_tells_of_all() {
+    let ground = Ground::new().await;
+    ground.happens(1, registered(phone(1)).asking_for(PushStyle::Signal)).await;
+    for name in ["a", "b", "c"] {
+        ground.happens(1, posted(name)).await;
+    }
+    let _running = (ground.deliverer(), ground.scheduler());
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(ground.pusher.sent().len(), 3, "of posts it is told at once");
+    for name in ["a", "b"] {
+        ground.happens(1, dismissed(name)).await;
+    }
+    sleep(Duration::from_secs(600)).await;
+    assert_eq!(ground.pusher.sent().len(), 3, "the changes wait");
+    ground.happens(1, posted("d")).await;
+    sleep(2 * HOUR).await;
+    let sent = ground.pusher.sent();
+    assert_eq!(sent.len(), 4, "with the signal of a post the app fetched everything");
+    assert!(sent.iter().all(|sent| sent.push.body == PushBody::Signal && cleared(sent).is_empty()));
+    assert_eq!(ended(&ground, is_accepted).await, 6);
 }
 
 #[tokio::test(start_paused = true)]

@@ -107,15 +107,14 @@ async fn what_waits_is_told_along_with_the_next_visible_push() {
     register(&client, "alice", "a1").await.unwrap();
     let tablet = register(&client, "alice", "a2").await.unwrap().unsid;
     let (one, two) = (shown(&tower, &client, "one").await, shown(&tower, &client, "two").await);
-    for id in [&one, &two] {
-        dismiss(&client, unsid(&tablet), id).await.unwrap();
-    }
-    outcomes_when(&client, &two, |found| found.counts[0].deferred == 1).await;
+    dismiss(&client, unsid(&tablet), &one).await.unwrap();
     tower
         .wait_until("the first is cleared", |world| {
             world.device("a1").unwrap().shown(&one).is_none()
         })
         .await;
+    dismiss(&client, unsid(&tablet), &two).await.unwrap();
+    outcomes_when(&client, &two, |found| found.counts[0].deferred == 1).await;
     assert!(tower.shows("a1", &two));
 
     let three = shown(&tower, &client, "three").await;

@@ -45,7 +45,7 @@ fn change(endpoint: EndpointId, cause: u64) -> Option<Job> {
 
 fn waiting(silence: &Silence, endpoint: EndpointId) -> Vec<u64> {
     let device = silence.find(endpoint).into_iter();
-    device.flat_map(|device| &device.waiting).map(|job| job.delivery.cause.0).collect()
+    device.flat_map(|device| &device.waiting).map(|it| it.job.delivery.cause.0).collect()
 }
 
 #[test]
@@ -53,8 +53,20 @@ fn a_push_that_did_not_come_is_not_counted() {
     let mut silence = Silence::default();
     silence.sent(PHONE, at(0), BUDGET);
     assert_eq!(silence.wait(PHONE, at(10), BUDGET), Duration::from_secs(20));
-    silence.take_back(PHONE);
+    silence.take_back(PHONE, at(0));
     assert_eq!(silence.wait(PHONE, at(10), BUDGET), Duration::ZERO);
+}
+
+#[test]
+fn of_two_under_way_the_one_that_did_not_come_is_taken_back() {
+    let mut silence = Silence::default();
+    for second in [0, 30, 630, 700] {
+        silence.sent(PHONE, at(second), BUDGET);
+    }
+    silence.take_back(PHONE, at(700));
+    assert_eq!(silence.wait(PHONE, at(700), BUDGET), Duration::from_secs(2900), "as before it");
+    silence.take_back(PHONE, at(30));
+    assert_eq!(silence.wait(PHONE, at(700), BUDGET), Duration::from_secs(530));
 }
 
 #[test]
@@ -64,12 +76,18 @@ fn what_waits_is_known_until_it_is_told() {
         silence.later(change(PHONE, cause).unwrap(), at(0), BUDGET.window);
     }
     let two = change(PHONE, 2).unwrap().delivery.id;
-    silence.told(PHONE, two);
+    assert_eq!((silence.told(PHONE, two), silence.told(PHONE, two)), (None, None));
     assert_eq!((waiting(&silence, PHONE), silence.waiting), (vec![1, 3], 2));
+    silence.keep(PHONE, |it| it.job.delivery.cause != Offset(3));
+    assert_eq!((waiting(&silence, PHONE), silence.waiting), (vec![1], 1));
     for cause in 4..100 {
         silence.later(change(PHONE, cause).unwrap(), at(0), BUDGET.window);
     }
-    assert_eq!((waiting(&silence, PHONE).len(), silence.waiting), (WAITING, WAITING));
+    assert_eq!((waiting(&silence, PHONE).len(), silence.waiting), (WAITING.0, WAITING.0));
+    for number in 0..WAITING.1 {
+        silence.later(change(endpoint(number), 1).unwrap(), at(0), BUDGET.window);
+    }
+    assert_eq!(silence.waiting, WAITING.1, "and no more");
 }
 
 #[test]
@@ -84,12 +102,13 @@ fn what_was_sent_is_known_for_a_window_at_least() {
     silence.sent(endpoint(7), at(7200), BUDGET);
     silence.sent(endpoint(7), at(10_800), BUDGET);
     assert!(silence.find(PHONE).is_none());
+    assert_eq!(silence.waiting, 0);
 }
 
 #[test]
 fn with_too_many_devices_the_oldest_are_forgotten_and_that_is_told() {
     let mut silence = Silence::default();
-    let (_, devices) = MOST;
+    let devices = DEVICES;
     let forgotten: usize =
         (0..3 * devices).map(|it| silence.sent(endpoint(it), at(0), BUDGET)).sum();
     assert_eq!(forgotten, devices);
