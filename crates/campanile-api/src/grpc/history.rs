@@ -148,7 +148,7 @@ fn summary(event: &Event) -> String {
         }
         Event::StateChanged(change) => change_summary(change),
         Event::DeliveriesParked(Parked { until, why: PutOff::Deferred, deliveries, .. }) => {
-            format!("{} devices are told at {until}: silent pushes are limited", deliveries.len())
+            format!("told at {until}, because silent pushes are limited: {}", deliveries.len())
         }
         Event::DeliveriesParked(Parked { until, reason, deliveries, .. }) => {
             format!("{} deliveries wait until {until}: {reason}", deliveries.len())
