@@ -155,7 +155,9 @@ impl Silence {
 
     /// The pieces that changes of a partition that wait are checked against.
     pub(super) fn needed(&self, partition: Partition) -> impl Iterator<Item = PieceKey> {
-        let devices = self.recent.values().chain(self.former.values());
+        // Mostly nothing waits, and there may be very many devices.
+        let known = [&self.recent, &self.former].into_iter().filter(|_| self.waiting > 0);
+        let devices = known.flat_map(|devices| devices.values());
         let jobs = devices.flat_map(|device| &device.waiting).map(|waiting| &waiting.job);
         jobs.filter(move |job| job.partition == partition).flat_map(|job| {
             [PieceKey::Reach(job.user), PieceKey::Item(job.user, job.delivery.item)]
