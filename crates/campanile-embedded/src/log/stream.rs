@@ -223,6 +223,7 @@ impl Core {
         from: Offset,
         limit: ReadLimit,
     ) -> Result<Batch, ReadError> {
+        let limit = self.visible(lane, from, limit);
         let place = {
             let catalogue = self.catalogue.read().unwrap_or_else(PoisonError::into_inner);
             catalogue.find(lane, from.0)
@@ -238,6 +239,14 @@ impl Core {
             }
             other => other,
         }
+    }
+
+    /// A limit that ends where the lane ends. A commit is in the catalogue a moment before it is
+    /// visible: who read beyond would be told that the place where it stands does not exist.
+    fn visible(&self, lane: usize, from: Offset, limit: ReadLimit) -> ReadLimit {
+        let end = self.lanes.get(lane).map_or(0, |lane| lane.head.next);
+        let left = usize::try_from(end.saturating_sub(from.0)).unwrap_or(usize::MAX);
+        ReadLimit { records: limit.records.min(left), ..limit }
     }
 
     fn first_at(&self, lane: usize, time: u64) -> Result<Option<u64>, ReadError> {

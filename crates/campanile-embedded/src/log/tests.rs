@@ -11,6 +11,7 @@
 mod damage;
 mod failure;
 mod power_cut;
+mod visibility;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
