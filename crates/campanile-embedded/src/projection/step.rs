@@ -15,6 +15,9 @@ use super::keys::{self, Kind};
 
 /// How many pieces one step drops at most: about what a step of the projector adds.
 const DROPS: usize = 512;
+/// How long what need not be kept may stay, in milliseconds: looking for it is a scan through every
+/// file of the table, which most steps would do in vain.
+const DROP_EVERY: u64 = 1000;
 /// The `keep until` of what is kept forever.
 const FOREVER: u64 = u64::MAX;
 
@@ -166,7 +169,7 @@ fn drop_old(
     partition: Partition,
     now: u64,
 ) -> Result<(), ProjectionError> {
-    if folds.keep_floor >= now {
+    if folds.keep_floor.saturating_add(DROP_EVERY) > now {
         return Ok(());
     }
     let from = keys::keep(partition, folds.keep_floor, &[]);
