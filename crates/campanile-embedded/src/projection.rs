@@ -14,6 +14,7 @@ mod keys;
 pub(crate) mod names;
 pub(crate) mod namespaces;
 mod read;
+mod sealed;
 mod step;
 mod sums;
 mod whole;

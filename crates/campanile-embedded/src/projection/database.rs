@@ -6,18 +6,20 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::{Buf, BufMut};
 use campanile_core::port::ProjectionError;
 use campanile_core::{Generation, LogIdentity, Partition};
 use fjall::compaction::filter::Factory;
 use fjall::{
-    Database, Keyspace, KeyspaceCreateOptions, LsmError, PersistMode, Readable, Snapshot, UserValue,
+    AbstractTree, Database, Keyspace, KeyspaceCreateOptions, LsmError, PersistMode, Readable,
+    Snapshot, UserValue,
 };
 
 use super::bulk::Bulk;
 use super::keys;
+use super::sealed::Sealed;
 use super::step::Step;
 use crate::floors::Floors;
 use crate::projection::history_filter::HistoryFilter;
@@ -29,6 +31,8 @@ const FORMAT: &[u8; 8] = b"CAMPPRJ1";
 const WORKERS: usize = 1;
 /// How large the table's memory grows before it goes to a file.
 const MEMTABLE_BYTES: u64 = 8 << 20;
+/// How large it would grow if nobody but the background thread sealed it.
+const MEMTABLE_LIMIT: u64 = 4 * MEMTABLE_BYTES;
 /// How long the journal may grow.
 const JOURNAL_BYTES: u64 = 64 << 20;
 
@@ -40,8 +44,8 @@ pub(super) struct Table {
     bulk: Option<Bulk>,
     /// Set by a write that failed.
     broken: AtomicBool,
-    /// Bytes of keys and values in memory that is not sealed yet.
-    unsealed: AtomicU64,
+    /// Memory that was written to.
+    sealed: Sealed,
 }
 
 /// What the table may use, and where it learns what to forget.
@@ -77,10 +81,11 @@ impl Table {
             .max_journaling_size(JOURNAL_BYTES)
             .with_compaction_filter_factories(Arc::new(move |_| Some(filter.clone())))
             .open()?;
-        let create = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES);
+        let create = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_LIMIT);
         let keyspace = database.keyspace("projection", create)?;
-        let (broken, unsealed) = (AtomicBool::new(false), AtomicU64::new(0));
-        let mut table = Self { database, keyspace, bulk: None, broken, unsealed };
+        let sealed = Sealed::start().map_err(fjall::Error::Io)?;
+        let broken = AtomicBool::new(false);
+        let mut table = Self { database, keyspace, bulk: None, broken, sealed };
         let is_new = table.keyspace.get(keys::IDENTITY)?.is_none();
         if is_new {
             table.identify(log)?;
@@ -169,15 +174,13 @@ impl Table {
         changes: impl IntoIterator<Item = (Vec<u8>, Option<Vec<u8>>)>,
     ) -> fjall::Result<()> {
         let mut batch = self.database.batch().durability(Some(PersistMode::Buffer));
-        let mut bytes = 0;
         for (key, value) in changes {
-            bytes += key.len() + value.as_ref().map_or(0, Vec::len);
             match value {
                 Some(value) => batch.insert(&self.keyspace, key, value),
                 None => batch.remove(&self.keyspace, key),
             }
         }
-        let written = batch.commit().and_then(|()| self.seal(bytes as u64));
+        let written = batch.commit().and_then(|()| self.seal());
         written.inspect_err(|error| self.note(error))
     }
 
@@ -187,12 +190,14 @@ impl Table {
         self.broken.store(true, Ordering::Relaxed);
     }
 
-    /// Seals the table's memory once `more` bytes make it large enough. The background thread does
-    /// that too, but only after the merge it is at, and until then the memory would grow without a
-    /// bound. Sealed ones are bounded: with four of them a write waits.
-    fn seal(&self, more: u64) -> fjall::Result<()> {
-        if self.unsealed.fetch_add(more, Ordering::Relaxed) + more > MEMTABLE_BYTES {
-            self.unsealed.store(0, Ordering::Relaxed);
+    /// Seals the table's memory once it is large enough. The background thread could do that, but
+    /// only after the merge it is at, and until then the memory would grow. Sealed ones are bounded:
+    /// with four of them a write waits.
+    fn seal(&self) -> fjall::Result<()> {
+        let active = self.keyspace.tree.active_memtable();
+        let is_large = active.size() > MEMTABLE_BYTES;
+        self.sealed.see(active);
+        if is_large {
             self.keyspace.rotate_memtable()?;
         }
         Ok(())
