@@ -5,8 +5,8 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::{Buf, BufMut};
 use campanile_core::port::ProjectionError;
@@ -46,6 +46,8 @@ pub(super) struct Table {
     broken: AtomicBool,
     /// Memory that was written to.
     sealed: Sealed,
+    /// Held by whoever writes to a partition, and while a snapshot for one is opened.
+    partitions: Box<[RwLock<()>]>,
 }
 
 /// What the table may use, and where it learns what to forget.
@@ -85,7 +87,8 @@ impl Table {
         let keyspace = database.keyspace("projection", create)?;
         let sealed = Sealed::start().map_err(fjall::Error::Io)?;
         let broken = AtomicBool::new(false);
-        let mut table = Self { database, keyspace, bulk: None, broken, sealed };
+        let partitions = log.partitions().map(|_| RwLock::default()).collect();
+        let mut table = Self { database, keyspace, bulk: None, broken, sealed, partitions };
         let is_new = table.keyspace.get(keys::IDENTITY)?.is_none();
         if is_new {
             table.identify(log)?;
@@ -111,10 +114,20 @@ impl Table {
         stored.and_then(|stored| read_identity(&stored)).ok_or_else(damaged)
     }
 
-    /// An instant of everything.
-    pub(super) fn snapshot(&self) -> fjall::Result<Snapshot> {
+    /// An instant; of `partition` it has every write whole or not at all.
+    ///
+    /// The store makes everything visible that is numbered when it has changed its list of files,
+    /// also a write that is half done then: its checkpoint perhaps, and not its pieces. So no write
+    /// to the partition goes on while the instant is chosen.
+    pub(super) fn snapshot(&self, partition: Partition) -> fjall::Result<Snapshot> {
         self.store()?;
-        Ok(self.database.snapshot())
+        Ok(self.instant(partition))
+    }
+
+    fn instant(&self, partition: Partition) -> Snapshot {
+        let lock = self.partitions.get(usize::from(partition.0));
+        let _whole = lock.map(|lock| lock.read().unwrap_or_else(PoisonError::into_inner));
+        self.database.snapshot()
     }
 
     /// The values of `keys`, which are of one partition, at one instant.
@@ -126,7 +139,7 @@ impl Table {
         match self.bulk.as_ref().and_then(|bulk| Some((bulk, bulk.part(partition)?))) {
             Some((bulk, part)) => keys.map(|key| bulk.get(&part, &key)).collect(),
             None => {
-                let snapshot = self.database.snapshot();
+                let snapshot = self.instant(partition);
                 keys.map(|key| snapshot.get(&self.keyspace, key)).collect()
             }
         }
@@ -168,9 +181,11 @@ impl Table {
         Some(bulk.gather(partition, fill).inspect_err(|error| self.note(error)))
     }
 
-    /// Writes `changes` in one piece. A process that dies afterwards has written them.
+    /// Writes `changes` of `partition` in one piece; `None`: of several, of which nobody reads. A
+    /// process that dies afterwards has written them.
     pub(super) fn write(
         &self,
+        partition: Option<Partition>,
         changes: impl IntoIterator<Item = (Vec<u8>, Option<Vec<u8>>)>,
     ) -> fjall::Result<()> {
         let mut batch = self.database.batch().durability(Some(PersistMode::Buffer));
@@ -180,7 +195,11 @@ impl Table {
                 None => batch.remove(&self.keyspace, key),
             }
         }
-        let written = batch.commit().and_then(|()| self.seal());
+        let lock = partition.and_then(|it| self.partitions.get(usize::from(it.0)));
+        let alone = lock.map(|lock| lock.write().unwrap_or_else(PoisonError::into_inner));
+        let committed = batch.commit();
+        drop(alone);
+        let written = committed.and_then(|()| self.seal());
         written.inspect_err(|error| self.note(error))
     }
 

@@ -226,9 +226,10 @@ impl Shelf {
     /// Sees that the table is nowhere behind the one that serves, and gives every fold an epoch that
     /// nobody has who writes either of them.
     fn fence(&self, old: &Table, new: &Table) -> Result<(), ProjectionError> {
-        let (before, after) = (old.snapshot().map_err(failed)?, new.snapshot().map_err(failed)?);
         let mut changes = Vec::new();
         for partition in self.home.log.partitions() {
+            let before = old.snapshot(partition).map_err(failed)?;
+            let after = new.snapshot(partition).map_err(failed)?;
             for stream in Stream::ALL {
                 let before = Fold::read(old, &before, partition, stream).map_err(failed)?;
                 let after = Fold::read(new, &after, partition, stream).map_err(failed)?;
@@ -241,7 +242,8 @@ impl Shelf {
                 changes.push((keys::fold(partition, stream), Fold { epoch, ..after }.encode()));
             }
         }
-        new.write(changes.into_iter().map(|(key, value)| (key, Some(value)))).map_err(failed)?;
+        let changes = changes.into_iter().map(|(key, value)| (key, Some(value)));
+        new.write(None, changes).map_err(failed)?;
         new.sync().map_err(failed)
     }
 }

@@ -62,7 +62,7 @@ pub(super) fn items(
     user: UserRef,
     query: ItemQuery,
 ) -> Result<Items, ProjectionError> {
-    let snapshot = table.snapshot().map_err(failed)?;
+    let snapshot = table.snapshot(partition).map_err(failed)?;
     let checkpoint = checkpoint_at(table, &snapshot, partition)?;
     let all = keys::user_prefix(partition, Kind::Change, user);
     let (mut from, mut to) = (all.clone(), keys::after(all));
@@ -98,7 +98,7 @@ pub(super) fn history(
     user: UserRef,
     query: HistoryQuery,
 ) -> Result<Vec<RecordRef>, ProjectionError> {
-    let snapshot = table.snapshot().map_err(failed)?;
+    let snapshot = table.snapshot(partition).map_err(failed)?;
     checkpoint_at(table, &snapshot, partition)?;
     let mut records = Vec::new();
     for stream in Stream::ALL {
@@ -133,7 +133,7 @@ pub(super) fn due(
     until: Timestamp,
     limit: usize,
 ) -> Result<Vec<DueEntry>, ProjectionError> {
-    let snapshot = table.snapshot().map_err(failed)?;
+    let snapshot = table.snapshot(partition).map_err(failed)?;
     checkpoint_at(table, &snapshot, partition)?;
     let from = keys::due_from(partition, Timestamp::from_millis(folds.due_floor));
     let mut found = Vec::new();

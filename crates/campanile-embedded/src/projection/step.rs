@@ -66,7 +66,7 @@ pub(super) fn apply(
         let now = folds.of(write.stream).unwrap_or_default().time;
         drop_old(table, folds, &mut changes, write.partition, now)?;
     }
-    table.write(changes).map_err(failed)
+    table.write(Some(write.partition), changes).map_err(failed)
 }
 
 /// Writes how far a fold is.
@@ -81,7 +81,7 @@ pub(super) fn claim(
         part.put(key.clone(), value.clone());
         Ok(())
     });
-    gathered.unwrap_or_else(|| table.write([(key, value)]).map_err(failed))
+    gathered.unwrap_or_else(|| table.write(Some(partition), [(key, value)]).map_err(failed))
 }
 
 fn fill(step: &mut dyn Step, folds: &mut Folds, write: &Write) -> Result<(), ProjectionError> {

@@ -30,7 +30,7 @@ pub(super) fn digest(
     partition: Partition,
     known: &Mutex<Known>,
 ) -> Result<Digest, ProjectionError> {
-    let snapshot = table.snapshot().map_err(failed)?;
+    let snapshot = table.snapshot(partition).map_err(failed)?;
     let known = || known.lock().unwrap_or_else(PoisonError::into_inner);
     let before = known().0.get(&partition).copied();
     if let Some((print, digest)) = before

@@ -17,7 +17,7 @@ const FOREVER: u64 = u64::MAX;
 
 /// Every piece that is kept at the partition's time, and every agenda entry.
 pub(super) fn state(table: &Table, partition: Partition) -> Result<CarriedState, ProjectionError> {
-    let snapshot = table.snapshot().map_err(failed)?;
+    let snapshot = table.snapshot(partition).map_err(failed)?;
     let as_of = read::checkpoint_at(table, &snapshot, partition)?;
     let fold = Fold::read(table, &snapshot, partition, Stream::Events).map_err(failed)?;
     let time = Timestamp::from_millis(fold.map_or(0, |fold| fold.time));
