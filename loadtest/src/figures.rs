@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::costs::Spent;
 use crate::h2load::Baseline;
+use crate::host::Others;
 use crate::ledger::Ledger;
 use crate::scenario::Scenario;
 use crate::track::Track;
@@ -121,6 +122,13 @@ impl Figures {
         self.put("notifications sent", sums.sent as f64);
         self.put(LOST, sums.lost as f64);
         self.put("deliveries doubled", sums.doubled as f64);
+    }
+
+    /// What the machine adds to latencies.
+    pub(crate) fn host(&mut self, others: Others, ledger: &Ledger) {
+        self.latency("host lateness", &ledger.host().late());
+        self.put("CPUs that other processes used", others.here);
+        self.put("CPUs that the host took", others.stolen);
     }
 
     /// What each process took.

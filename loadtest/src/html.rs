@@ -17,13 +17,14 @@ const STYLE: &str = "body{font:15px/1.5 sans-serif;max-width:60em;margin:2em aut
 type Of = fn(&Sample) -> Option<f64>;
 
 /// What is plotted over time.
-const OVER_TIME: [(&str, Of); 8] = [
+const OVER_TIME: [(&str, Of); 9] = [
     ("notifications durable /s", |sample| Some(sample.durable)),
     ("pushes acknowledged /s", |sample| Some(sample.pushed)),
     ("pushes under way", |sample| Some(sample.under_way)),
     ("lag: age of the oldest record that a group has not finished, s", |sample| sample.lag),
     ("publish to provider, median of each second, ms", |sample| Some(sample.p50)),
     ("publish to provider, 99th percentile of each second, ms", |sample| Some(sample.p99)),
+    ("host lateness, 99th percentile of each second, ms", |sample| Some(sample.host_p99)),
     ("CPUs that the engine uses", |sample| Some(sample.engine_cpus)),
     ("memory that the engine holds, MiB", |sample| Some(sample.engine_mib)),
 ];

@@ -33,6 +33,8 @@ pub(crate) struct Ledger {
     /// Who wants to know what every device shows.
     shown: OnceLock<UnboundedSender<Shown>>,
     clearing: Clearing,
+    /// How late a thread wakes that only sleeps.
+    host: Track,
 }
 
 /// A notification that all devices of its user show.
@@ -85,6 +87,7 @@ impl Ledger {
             heard: AtomicU64::new(0),
             shown: OnceLock::new(),
             clearing: Clearing::new(window)?,
+            host: Track::new(window)?,
         })
     }
 
@@ -195,12 +198,18 @@ impl Ledger {
         self.plan.kinds().iter().copied().zip(&self.kinds)
     }
 
+    /// How late a thread of this machine wakes that only sleeps.
+    pub(crate) const fn host(&self) -> &Track {
+        &self.host
+    }
+
     /// Everything that has a latency, by name.
     pub(crate) fn latencies(&self) -> impl Iterator<Item = (&'static str, &Track)> {
         let own = [
             ("publish to acknowledgement", &self.acknowledged),
             ("publish to provider", &self.pushed),
             ("dismiss to last device", self.clearing.last()),
+            ("host lateness", &self.host),
         ];
         own.into_iter().chain(self.kinds())
     }

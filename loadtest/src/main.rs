@@ -22,6 +22,7 @@ mod engine;
 mod error;
 mod figures;
 mod h2load;
+mod host;
 mod html;
 mod ledger;
 mod metrics;

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 
 /// Clock ticks per second of `/proc/<pid>/stat` (`USER_HZ`, 100 on every Linux there is).
-const TICKS: f64 = 100.0;
+pub(crate) const TICKS: f64 = 100.0;
 
 /// A process that is watched.
 #[derive(Clone, Debug)]

@@ -16,6 +16,7 @@ use crate::engine::{Engine, Subject};
 use crate::error::LoadError;
 use crate::figures::{Curve, Figures, PUSHED};
 use crate::h2load;
+use crate::host::Host;
 use crate::ledger::Ledger;
 use crate::plan::Plan;
 use crate::platforms::Platforms;
@@ -110,13 +111,18 @@ async fn round(
     let costs = Costs::of([engine.clone(), Some(stage.platforms.process()), Some(Process::own())]);
     stage.platforms.begin()?;
     stage.ledger.begin();
+    let host = Host::begin(&stage.ledger)?;
     let (ledger, metrics) = (stage.ledger.clone(), stage.engine.metrics().map(str::to_owned));
     tokio::select! {
         done = stage.load(&mut figures) => done?,
         never = sampler.take(&ledger, engine.as_ref(), metrics.as_deref()) => match never {},
     }
-    figures.spent(&costs.since(), &ledger);
+    let spent = costs.since();
+    let others = host.others(spent.iter().map(|(_, cpu, _)| cpu).sum());
+    drop(host);
+    figures.spent(&spent, &ledger);
     figures.ledger(&ledger, scenario);
+    figures.host(others, &ledger);
     if let Some(watchers) = &stage.watchers {
         figures.watchers(watchers, &ledger);
     }

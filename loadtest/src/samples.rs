@@ -34,6 +34,9 @@ pub(crate) struct Sample {
     /// Publish to provider, of what arrived since, in milliseconds.
     pub(crate) p50: f64,
     pub(crate) p99: f64,
+    /// How late a thread woke that only sleeps, in milliseconds.
+    #[serde(default)]
+    pub(crate) host_p99: f64,
     /// CPUs that the engine used; 0 if it cannot be seen.
     pub(crate) engine_cpus: f64,
     /// Memory that it holds, in MiB; 0 if it cannot be seen.
@@ -90,6 +93,7 @@ impl Sampler {
                 lag_records: lag.map(|lag| lag.records),
                 p50,
                 p99,
+                host_p99: ledger.host().recent().1,
                 engine_cpus: (now.cpu - before.cpu) / since,
                 engine_mib: engine.map_or(0.0, |engine| engine.held_kib() / 1024.0),
             };
