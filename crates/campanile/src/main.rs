@@ -8,7 +8,7 @@
 //! - [`observe`]: metrics, and whether the process lives and works.
 //! - [`admin`]: what an operator asks of a running server; [`replay`]: the one thing there is.
 //! - [`demo`]: the story of one notification, told while it happens.
-//! - [`exit`]: how a command ends.
+//! - [`exit`]: how a command ends; [`memory`]: how the process takes memory.
 
 mod admin;
 mod cli;
@@ -20,6 +20,7 @@ mod environment;
 mod exit;
 mod group;
 mod logging;
+mod memory;
 mod observe;
 mod output;
 mod replay;
@@ -37,6 +38,7 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    memory::in_small_pages();
     match cli::run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
