@@ -20,6 +20,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let api = protox::compile([API], [ROOT])?;
     std::fs::write(out.join("descriptors.bin"), api.encode_to_vec())?;
     let everything = protox::compile([API].into_iter().chain(STORED), [ROOT])?;
-    tonic_prost_build::configure().bytes(".").compile_fds(everything)?;
+    let services = tonic_prost_build::configure().codec_path("crate::call_codec::CallCodec");
+    services.bytes(".").compile_fds(everything)?;
     Ok(())
 }

@@ -4,6 +4,7 @@
 //! The sources of truth are the files under `proto/campanile/v1`. Only this crate knows both
 //! sides; adapters carry what [`codec`] makes as opaque bytes.
 
+mod call_codec;
 pub mod codec;
 pub mod convert;
 pub mod digest;
