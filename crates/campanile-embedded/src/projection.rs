@@ -11,6 +11,7 @@ mod feed;
 mod fold;
 mod history_filter;
 mod keys;
+mod known;
 pub(crate) mod names;
 pub(crate) mod namespaces;
 mod read;
@@ -36,6 +37,7 @@ pub(crate) use database::TableOptions;
 use database::{Table, TableError, failed};
 use feed::Feeds;
 use fold::Folds;
+use known::Known;
 
 use crate::directory::DirectoryLock;
 use crate::error::OpenError;
@@ -79,6 +81,7 @@ struct Open {
 struct Part {
     /// What the table said, and in which of its openings.
     folds: Mutex<Option<(u64, Folds)>>,
+    known: Known,
     feeds: Feeds,
 }
 
@@ -222,9 +225,15 @@ impl Shared {
             open.table = None;
             open.table = Some(Table::open(&open.dir, &self.log, &self.options)?);
             open.times += 1;
+            self.forget();
             tracing::info!("the projection is open again");
         }
         Ok(())
+    }
+
+    /// Forgets what is known without asking the table. Nobody reads it meanwhile.
+    fn forget(&self) {
+        self.partitions.iter().for_each(|part| part.known.forget());
     }
 
     /// Runs `work` on the table and the folds of a partition, which nobody else uses meanwhile.
@@ -258,11 +267,18 @@ impl Shared {
     }
 
     fn apply(&self, write: &Write) -> Result<Applied, ProjectionError> {
+        let known = &self.part(write.partition)?.known;
         self.with_folds(write.partition, |table, folds| {
             if let Some(refused) = folds.refuse(write) {
                 return Ok(refused);
             }
-            step::apply(table, folds, write)?;
+            if write.stream == Stream::Receipts {
+                step::apply(table, folds, write, &Default::default())?;
+                return Ok(Applied::Applied);
+            }
+            let absent = known.begin();
+            step::apply(table, folds, write, &absent).inspect_err(|_| known.forget())?;
+            known.end(write);
             Ok(Applied::Applied)
         })
     }
@@ -305,9 +321,17 @@ impl Projection for EmbeddedProjection {
         partition: Partition,
         keys: &[PieceKey],
     ) -> Result<Views, ProjectionError> {
+        let known = self.shared.part(partition)?.known.view(keys);
+        if let Some(known) = known {
+            return Ok(known);
+        }
         let keys = keys.to_vec();
-        self.call(move |shared| shared.with_table(|table, _| read::view(table, partition, &keys)))
-            .await
+        self.call(move |shared| {
+            let known = &shared.part(partition)?.known;
+            let view = |table: &Table, keys: &[PieceKey]| read::view(table, partition, keys);
+            shared.with_table(|table, _| known.read(&keys, |keys| view(table, keys)))
+        })
+        .await
     }
 
     async fn items(

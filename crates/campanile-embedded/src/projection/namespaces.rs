@@ -200,8 +200,10 @@ impl Shelf {
             }
         };
         given.is_given = true;
+        shared.forget();
         let former = {
             let mut open = self.serving.shared.open();
+            self.serving.shared.forget();
             let next = Open {
                 table: Some(table),
                 times: open.times + 1,

@@ -8,6 +8,7 @@ use campanile_core::port::{
 };
 use campanile_core::{AgendaChange, NotificationId, Offset, Partition, Timestamp, UserRef};
 use campanile_proto::codec;
+use rustc_hash::FxHashSet;
 
 use super::database::{Table, failed};
 use super::fold::{Fold, Folds};
@@ -50,17 +51,19 @@ impl Step for Served<'_> {
     }
 }
 
-/// Writes a step, and turns the partition's folds into what they are after it.
+/// Writes a step, and turns the partition's folds into what they are after it. Nothing is stored
+/// under the keys that are `absent`.
 pub(super) fn apply(
     table: &Table,
     folds: &mut Folds,
     write: &Write,
+    absent: &FxHashSet<PieceKey>,
 ) -> Result<(), ProjectionError> {
-    if let Some(gathered) = table.gather(write.partition, |part| fill(part, folds, write)) {
+    if let Some(gathered) = table.gather(write.partition, |part| fill(part, folds, write, absent)) {
         return gathered;
     }
     let mut step = Served { table, changes: Changes::new() };
-    fill(&mut step, folds, write)?;
+    fill(&mut step, folds, write, absent)?;
     let mut changes = step.changes;
     if write.stream == Stream::Events {
         let now = folds.of(write.stream).unwrap_or_default().time;
@@ -84,10 +87,15 @@ pub(super) fn claim(
     gathered.unwrap_or_else(|| table.write(Some(partition), [(key, value)]).map_err(failed))
 }
 
-fn fill(step: &mut dyn Step, folds: &mut Folds, write: &Write) -> Result<(), ProjectionError> {
+fn fill(
+    step: &mut dyn Step,
+    folds: &mut Folds,
+    write: &Write,
+    absent: &FxHashSet<PieceKey>,
+) -> Result<(), ProjectionError> {
     let partition = write.partition;
     for piece in &write.pieces {
-        put_piece(step, folds, partition, piece)?;
+        put_piece(step, folds, partition, piece, absent.contains(&piece.key))?;
     }
     for entry in &write.agenda {
         put_agenda(step, folds, partition, entry);
@@ -108,6 +116,7 @@ fn put_piece(
     folds: &mut Folds,
     partition: Partition,
     write: &PieceWrite,
+    is_new: bool,
 ) -> Result<(), ProjectionError> {
     let key = keys::piece(partition, &write.key);
     let keep_until = write.keep_until.map_or(FOREVER, Timestamp::as_millis);
@@ -115,7 +124,7 @@ fn put_piece(
         Piece::Item(item) => item.changed_at(),
         Piece::Reach(_) | Piece::Request(_) | Piece::Holder(_) => Offset(0),
     };
-    let before = step.head(&key).map_err(failed)?;
+    let before = if is_new { None } else { step.head(&key).map_err(failed)? };
     if let PieceKey::Item(user, id) = write.key {
         let listed = |at| change_key(partition, user, at, id);
         match before {
