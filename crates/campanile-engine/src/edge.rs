@@ -84,8 +84,18 @@ impl Edge {
     /// # Errors
     /// [`Error::Invalid`] if it is an UNSID that was tampered with, is another app's or expired.
     pub fn whom(&self, app: &AppId, target: &Target) -> Result<Whom, Error> {
+        self.named(app, &self.names.of(app), target)
+    }
+
+    /// As [`Edge::whom`], under the names of `app`: to make those costs as much as to use them.
+    pub(crate) fn named(
+        &self,
+        app: &AppId,
+        names: &IdentityKey,
+        target: &Target,
+    ) -> Result<Whom, Error> {
         let (user, endpoint) = match target {
-            Target::User(user) => (self.names.of(app).user(app, user), None),
+            Target::User(user) => (names.user(app, user), None),
             Target::Unsid(sealed) => {
                 let opened = self.seal.open_unsid(app, sealed);
                 let unsid = opened.map_err(|error| Error::invalid("unsid", error))?;

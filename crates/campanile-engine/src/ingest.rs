@@ -13,9 +13,9 @@ use std::time::Duration;
 
 use campanile_core::port::{Fit, Piece, PieceKey};
 use campanile_core::{
-    AppId, Content, Event, Fallback, Fingerprint, Limits, NotificationId, Platform, PlatformMask,
-    Position, PostVerdict, Posted, Priority, RequestKey, RequestRecord, RequestStamp, Timestamp,
-    UserRef,
+    AppId, Content, Event, Fallback, Fingerprint, IdentityKey, Limits, NotificationId, Platform,
+    PlatformMask, Position, PostVerdict, Posted, Priority, RequestKey, RequestRecord, RequestStamp,
+    Timestamp, UserRef,
 };
 
 use self::quotas::Counted;
@@ -116,12 +116,15 @@ impl Ingest {
         batch: Vec<Publish>,
     ) -> Vec<Result<Published, Error>> {
         let begun = self.edge.clock.tick();
-        let drafts: Vec<_> =
-            batch.into_iter().map(|publish| self.draft(context, publish)).collect();
+        let (names, now) = (self.edge.names.of(&context.app), self.edge.clock.now());
+        let draft = |publish| self.draft(&context.app, &names, now, publish);
+        let drafts: Vec<_> = batch.into_iter().map(draft).collect();
         let known = self.known(&drafts).await;
         let mut events = Vec::with_capacity(drafts.len());
-        let answers: Vec<_> =
-            drafts.into_iter().map(|draft| self.prepare(draft?, &known, &mut events)).collect();
+        let answers: Vec<_> = drafts
+            .into_iter()
+            .map(|draft| self.prepare(draft?, &known, now, &mut events))
+            .collect();
         let mut appended = self.append(context, events).await.into_iter();
         let answers = answers.into_iter().map(|answer| match answer? {
             Answer::Known(published) => Ok(published),
@@ -136,10 +139,14 @@ impl Ingest {
         answers
     }
 
-    fn draft(&self, context: &RequestContext, publish: Publish) -> Result<Draft, Error> {
-        let app = &context.app;
-        let whom = self.edge.whom(app, &publish.target)?;
-        let names = self.edge.names.of(app);
+    fn draft(
+        &self,
+        app: &AppId,
+        names: &IdentityKey,
+        now: Timestamp,
+        publish: Publish,
+    ) -> Result<Draft, Error> {
+        let whom = self.edge.named(app, names, &publish.target)?;
         let request = publish.idempotency_key.as_deref().map(|key| RequestStamp {
             key: names.request(whom.user, key),
             fingerprint: fingerprint(&publish),
@@ -149,7 +156,7 @@ impl Ingest {
             (None, Some(request)) => names.item_of_request(whom.user, request.key),
             (None, None) => NotificationId::random(whom.user, self.edge.entropy.draw()),
         };
-        let (expires_at, deliver_by) = times(&publish, self.edge.clock.now())?;
+        let (expires_at, deliver_by) = times(&publish, now)?;
         let posted = Posted {
             id,
             request,
@@ -225,11 +232,11 @@ impl Ingest {
         &self,
         draft: Draft,
         known: &Map<RequestKey, RequestRecord>,
+        now: Timestamp,
         events: &mut Vec<(UserRef, Event)>,
     ) -> Result<Answer, Error> {
         let Draft { whom, posted } = draft;
         let (id, request) = (posted.id, posted.request);
-        let now = self.edge.clock.now();
         let before = request.and_then(|stamp| Some((stamp, known.get(&stamp.key)?)));
         if let Some((stamp, record)) = before.filter(|(_, record)| record.until > now) {
             if record.compare(stamp.fingerprint) == PostVerdict::Conflicted {

@@ -1,6 +1,6 @@
 //! The machine's clock and random generator, behind the ports.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
@@ -36,8 +36,15 @@ impl Clock for SystemClock {
     }
 }
 
+/// How many draws are made at once: a call of the generator costs more than most of what draws.
+const DRAWN: usize = 64;
+
 /// The operating system's cryptographic generator.
-pub(crate) struct SystemEntropy(SystemRandom);
+pub(crate) struct SystemEntropy {
+    random: SystemRandom,
+    /// Bytes that nobody has seen yet. Each goes to one draw, and is forgotten with it.
+    fresh: Mutex<Vec<[u8; 16]>>,
+}
 
 /// The operating system gave no random bytes.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
@@ -52,7 +59,7 @@ impl SystemEntropy {
     pub(crate) fn open() -> Result<Arc<Self>, NoEntropy> {
         #[expect(clippy::disallowed_methods, reason = "this is the source of randomness")]
         let random = SystemRandom::new();
-        let entropy = Self(random);
+        let entropy = Self { random, fresh: Mutex::default() };
         entropy.fill(&mut [0; 16])?;
         Ok(Arc::new(entropy))
     }
@@ -62,20 +69,26 @@ impl SystemEntropy {
     /// # Errors
     /// [`NoEntropy`].
     pub(crate) fn fill(&self, bytes: &mut [u8]) -> Result<(), NoEntropy> {
-        self.0.fill(bytes).map_err(|_| NoEntropy)
+        self.random.fill(bytes).map_err(|_| NoEntropy)
     }
 }
 
 impl Entropy for SystemEntropy {
     fn draw(&self) -> [u8; 16] {
-        let mut bytes = [0; 16];
+        let mut fresh = self.fresh.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(drawn) = fresh.pop() {
+            return drawn;
+        }
+        let mut bytes = [0; 16 * DRAWN];
         // An id that may not be unique could join two things that have nothing to do with each
         // other. No request is worth that.
         if self.fill(&mut bytes).is_err() {
             tracing::error!("the operating system gives no random bytes any more");
             std::process::abort();
         }
-        bytes
+        let (drawn, _) = bytes.as_chunks();
+        fresh.extend_from_slice(drawn);
+        fresh.pop().unwrap_or_default()
     }
 }
 
@@ -92,7 +105,11 @@ mod tests {
     #[test]
     fn draws_differ_and_time_passes() {
         let entropy = SystemEntropy::open().unwrap();
-        assert_ne!(entropy.draw(), entropy.draw());
+        let mut drawn: Vec<_> = (0..10 * DRAWN).map(|_| entropy.draw()).collect();
+        drawn.sort_unstable();
+        drawn.dedup();
+        assert_eq!(drawn.len(), 10 * DRAWN);
+        assert!(!drawn.contains(&[0; 16]));
         let clock = SystemClock::start();
         let (earlier, later) = (clock.tick(), clock.tick());
         assert!(later >= earlier);
