@@ -6,6 +6,7 @@
 
 mod event;
 mod field;
+mod post;
 mod receipt;
 mod state;
 mod vocabulary;

@@ -13,16 +13,31 @@
 mod arbitrary;
 
 use bytes::Bytes;
+use campanile_core::{Event, Fact};
 use campanile_proto::codec::{
     decode_agenda_entry, decode_fact, decode_piece, decode_receipt, encode_agenda_entry,
     encode_fact, encode_piece, encode_receipt,
 };
+use campanile_proto::v1;
 use proptest::prelude::*;
+use prost::Message;
 
 proptest! {
     #[test]
     fn facts(fact in arbitrary::fact()) {
         prop_assert_eq!(decode_fact(&encode_fact(&fact)), Ok(fact));
+    }
+
+    #[test]
+    fn a_post_is_written_as_prost_would(
+        fact in arbitrary::fact(),
+        posted in arbitrary::posted(),
+    ) {
+        let stored = encode_fact(&Fact { event: Event::NotificationPosted(posted), ..fact });
+        let envelope = v1::Envelope::decode(stored.clone()).unwrap();
+        let body = v1::NotificationPostedBody::decode(envelope.body.clone().unwrap()).unwrap();
+        let again = v1::Envelope { body: Some(body.encode_to_vec().into()), ..envelope };
+        prop_assert_eq!(Bytes::from(again.encode_to_vec()), stored);
     }
 
     #[test]

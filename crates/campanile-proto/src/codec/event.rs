@@ -13,12 +13,12 @@ use super::vocabulary::{
     kind, registration, registration_to_wire, shows_revision, style, style_to_wire, sweep_to_wire,
     urgency,
 };
-use super::{DecodeError, SCHEMA_MAJOR, SCHEMA_MINOR, open};
+use super::{DecodeError, SCHEMA_MAJOR, SCHEMA_MINOR, open, post};
 use crate::convert;
 use crate::v1::{self, EventType};
 
 /// The number of `Envelope.body`.
-const BODY: u32 = 15;
+pub(super) const BODY: u32 = 15;
 
 /// The stored form of `fact`.
 #[must_use]
@@ -46,9 +46,7 @@ pub fn encode_fact(fact: &Fact) -> Bytes {
             seal(fact, EventType::EndpointRetired, &body)
         }
         Event::AddressClaimed(claim) => seal(fact, EventType::AddressClaimed, &claimed_body(claim)),
-        Event::NotificationPosted(posted) => {
-            seal(fact, EventType::NotificationPosted, &posted_body(posted))
-        }
+        Event::NotificationPosted(posted) => post::encode(fact, posted),
         Event::NotificationRecalled { revision, .. } => {
             let body = v1::NotificationRecalledBody { revision: *revision };
             seal(fact, EventType::NotificationRecalled, &body)
@@ -115,11 +113,8 @@ fn seal(fact: &Fact, kind: EventType, body: &impl Message) -> Bytes {
     buffer.freeze()
 }
 
+/// The envelope of anything but a post.
 fn envelope(fact: &Fact, kind: EventType) -> v1::Envelope {
-    let posted = match &fact.event {
-        Event::NotificationPosted(posted) => Some(posted),
-        _ => None,
-    };
     v1::Envelope {
         schema_major: SCHEMA_MAJOR,
         schema_minor: SCHEMA_MINOR,
@@ -127,8 +122,8 @@ fn envelope(fact: &Fact, kind: EventType) -> v1::Envelope {
         app: fact.app.as_str().to_owned(),
         user: Some(fact.user.wire()),
         notification_id: fact.event.item().map(Id128::wire),
-        expires_at_ms: posted.map(|posted| posted.expires_at.as_millis()),
-        platforms: posted.map(|posted| posted.platforms.bits().into()),
+        expires_at_ms: None,
+        platforms: None,
         cause: text(fact.cause.as_ref()),
         key_id: None,
         body: None,
@@ -155,23 +150,6 @@ fn claimed_body(claim: &AddressClaim) -> v1::AddressClaimedBody {
         by: Some(registration_to_wire(claim.by)),
         lease_until_ms: claim.lease_until.as_millis(),
         renews: claim.renews,
-    }
-}
-
-fn posted_body(posted: &Posted) -> v1::NotificationPostedBody {
-    let stamp = |stamp: RequestStamp| v1::RequestStamp {
-        key: Some(stamp.key.wire()),
-        fingerprint: Some(stamp.fingerprint.wire()),
-    };
-    v1::NotificationPostedBody {
-        request: posted.request.map(stamp),
-        app_notification_id: text(posted.app_notification_id.as_ref()),
-        group: text(posted.group.as_ref()),
-        content: convert::content_to_wire(&posted.content),
-        priority: convert::priority_to_wire(posted.priority).into(),
-        deliver_by_ms: posted.deliver_by.as_millis(),
-        campaign: text(posted.campaign.as_ref()),
-        fallback: posted.fallback.as_ref().map(convert::fallback_to_wire),
     }
 }
 

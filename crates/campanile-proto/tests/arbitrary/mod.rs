@@ -132,7 +132,7 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-fn posted() -> impl Strategy<Value = Posted> {
+pub fn posted() -> impl Strategy<Value = Posted> {
     let stamp = (id(RequestKey::from_bytes), fingerprint())
         .prop_map(|(key, fingerprint)| RequestStamp { key, fingerprint });
     let names = (item_id(), of(stamp), of(text()), of(text()), of(text()));
