@@ -103,7 +103,7 @@ impl Lanes {
         let lane = self
             .lanes
             .entry(key)
-            .or_insert_with(|| Lane { jobs: VecDeque::new(), step: Step::Idle });
+            .or_insert_with(|| Lane { jobs: VecDeque::with_capacity(1), step: Step::Idle });
         let mut known = lane.jobs.iter_mut();
         if let Some(known) = known.find(|known| known.delivery.id == job.delivery.id) {
             known.also.push(job.owed);
