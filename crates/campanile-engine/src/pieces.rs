@@ -1,6 +1,6 @@
 //! A set of pieces of state that events are folded into.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use campanile_core::port::{Piece, PieceKey};
 use campanile_core::{Changes, Event, Limits, Offset, Recorded, State, Timestamp, apply, touches};
@@ -10,6 +10,9 @@ use crate::planted::{Bug, Planted};
 
 /// A hash map that iterates the same way in every run; its keys are hashes nobody can choose.
 pub(crate) type Map<K, V> = HashMap<K, V, FxBuildHasher>;
+
+/// A hash set like [`Map`].
+pub(crate) type Set<K> = HashSet<K, FxBuildHasher>;
 
 /// Pieces by key.
 #[derive(Clone, Debug, Default)]

@@ -125,19 +125,19 @@ impl Deliverer {
     /// A partition is this worker's from now on.
     pub(super) async fn assigned(&mut self, progress: Progress) -> Result<(), ReadError> {
         let (platform, planted) = (self.parts.config.platform, self.parts.planted);
-        let partition = progress.partition;
+        let (partition, partitions) = (progress.partition, self.parts.events.identity().partitions);
         self.forget(partition);
         self.numbers += 1;
         let assignment = self.numbers;
         if planted.has(Bug::ReplayThroughLivePath) {
             let limit = ReadLimit { records: 100_000, bytes: usize::MAX };
             let all = self.parts.events.read(partition, Offset(0), limit).await?;
-            let view = View::new(platform, Offset(0), planted);
+            let view = View::new(platform, Offset(0), partitions, planted);
             let replay = Progress::from(partition, Offset(0));
             self.partitions.insert(partition, Intake::new(view, replay, assignment));
             return self.take_in(partition, all.records);
         }
-        let view = View::new(platform, progress.next, planted);
+        let view = View::new(platform, progress.next, partitions, planted);
         let holds = progress.holds.clone();
         self.partitions.insert(partition, Intake::new(view, progress, assignment));
         self.restore(partition, &holds).await
@@ -331,11 +331,17 @@ impl Deliverer {
     /// planned: what was read for the next one must last until then.
     fn make_room(&mut self, partition: Partition) {
         let share = (self.parts.config.pieces / self.partitions.len().max(1)).max(LEAST_PIECES);
-        let Some(intake) = self.partitions.get_mut(&partition) else { return };
-        if intake.view.len() > share {
-            let mut needed = self.lanes.needed(partition);
-            needed.extend(self.silence.needed(partition));
-            intake.view.forget(share, &needed);
+        if self.partitions.get(&partition).is_none_or(|intake| !intake.view.is_full(share)) {
+            return;
+        }
+        // To find out what is needed all jobs are looked at: once for every partition that is half
+        // as full, too.
+        let mut needed = self.lanes.needed();
+        needed.extend(self.silence.needed());
+        for intake in self.partitions.values_mut().filter(|intake| intake.loading.is_none()) {
+            if intake.view.is_full(share / 2) {
+                intake.view.forget(share, &needed);
+            }
         }
     }
 }

@@ -13,7 +13,7 @@ use campanile_core::{
 
 use super::backlog::Owed;
 use super::follow::Followed;
-use crate::pieces::Map;
+use crate::pieces::{Map, Set};
 
 /// A delivery in a worker's hands.
 #[derive(Clone, Debug)]
@@ -179,14 +179,13 @@ impl Lanes {
         self.jobs = self.lanes.values().map(|lane| lane.jobs.len()).sum();
     }
 
-    /// The pieces that the jobs of a partition will be checked against.
-    pub(crate) fn needed(&self, partition: Partition) -> BTreeSet<PieceKey> {
+    /// The pieces that jobs will be checked against.
+    pub(crate) fn needed(&self) -> Set<PieceKey> {
         let jobs = self.lanes.values().flat_map(|lane| &lane.jobs);
-        jobs.filter(|job| job.partition == partition)
-            .flat_map(|job| {
-                [PieceKey::Reach(job.user), PieceKey::Item(job.user, job.delivery.item)]
-            })
-            .collect()
+        let keys = jobs.flat_map(|job| {
+            [PieceKey::Reach(job.user), PieceKey::Item(job.user, job.delivery.item)]
+        });
+        keys.collect()
     }
 
     /// How many jobs are being sent.

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use campanile_core::port::{PieceKey, Push, PushBody, Told};
 use campanile_core::{
-    DeliveryId, DeliveryKind, End, EndpointId, Outcome, Partition, PutOff, Route, SilentBudget,
-    Tick, Verdict, compose,
+    DeliveryId, DeliveryKind, End, EndpointId, Outcome, PutOff, Route, SilentBudget, Tick, Verdict,
+    compose,
 };
 
 use super::Deliverer;
@@ -153,13 +153,13 @@ impl Silence {
         told
     }
 
-    /// The pieces that changes of a partition that wait are checked against.
-    pub(super) fn needed(&self, partition: Partition) -> impl Iterator<Item = PieceKey> {
+    /// The pieces that changes that wait are checked against.
+    pub(super) fn needed(&self) -> impl Iterator<Item = PieceKey> {
         // Mostly nothing waits, and there may be very many devices.
         let known = [&self.recent, &self.former].into_iter().filter(|_| self.waiting > 0);
         let devices = known.flat_map(|devices| devices.values());
         let jobs = devices.flat_map(|device| &device.waiting).map(|waiting| &waiting.job);
-        jobs.filter(move |job| job.partition == partition).flat_map(|job| {
+        jobs.flat_map(|job| {
             [PieceKey::Reach(job.user), PieceKey::Item(job.user, job.delivery.item)]
         })
     }

@@ -15,18 +15,27 @@ use campanile_core::{
     Suppression, Sweeps, UserRef, touches,
 };
 
-use crate::pieces::Pieces;
+use crate::pieces::{Pieces, Set};
 use crate::planted::{Bug, Planted};
 
-/// Events held to be folded onto what the projection answers.
-const HELD: usize = 512;
+/// Events held to be folded onto what the projection answers: so many of all partitions.
+const HELD: usize = 8192;
+/// Of one partition not less, and not more.
+const HELD_OF_ONE: (usize, usize) = (64, 512);
+/// Of the pieces that may be known, the part that may come before some are forgotten: items and
+/// requests are seldom asked for again.
+const GROWTH: usize = 4;
 
 /// The state a worker keeps for one partition.
 #[derive(Debug)]
 pub(crate) struct View {
     platform: Platform,
     pieces: Pieces,
+    /// How many pieces were left when some were last forgotten.
+    kept: usize,
     held: VecDeque<Arc<Recorded>>,
+    /// How many events may be held.
+    may_hold: usize,
     /// The offset from which on all events are held.
     held_from: Offset,
     /// The offset after the last event folded.
@@ -38,12 +47,20 @@ pub(crate) struct View {
 }
 
 impl View {
-    /// A view that knows nothing, of a worker that starts at `position`.
-    pub(crate) fn new(platform: Platform, position: Offset, planted: Planted) -> Self {
+    /// A view that knows nothing, of a worker that starts at `position` in one of `partitions`.
+    pub(crate) fn new(
+        platform: Platform,
+        position: Offset,
+        partitions: u16,
+        planted: Planted,
+    ) -> Self {
+        let (least, most) = HELD_OF_ONE;
         Self {
             platform,
             pieces: Pieces::new(planted),
+            kept: 0,
             held: VecDeque::new(),
+            may_hold: (HELD / usize::from(partitions.max(1))).clamp(least, most),
             held_from: position,
             read_to: position,
             sweeps: Sweeps::default(),
@@ -132,7 +149,7 @@ impl View {
         self.sweeps.read(event);
         self.read_to = event.position.offset.next();
         self.held.push_back(event.clone());
-        if self.held.len() > HELD {
+        if self.held.len() > self.may_hold {
             self.held.pop_front();
             let first = self.held.front().map(|event| event.position.offset);
             self.held_from = first.unwrap_or(self.held_from);
@@ -172,18 +189,19 @@ impl View {
         }
     }
 
-    /// How many pieces are known.
-    pub(crate) fn len(&self) -> usize {
-        self.pieces.len()
+    /// Whether some pieces should be forgotten, if `most` may be known.
+    pub(crate) fn is_full(&self, most: usize) -> bool {
+        self.pieces.len() > most || self.pieces.len().saturating_sub(self.kept) > most / GROWTH
     }
 
     /// Forgets pieces that are not `needed`: items and requests first, which are seldom asked for
     /// again, and users' endpoints too if more than `most` pieces are left.
-    pub(crate) fn forget(&mut self, most: usize, needed: &BTreeSet<PieceKey>) {
+    pub(crate) fn forget(&mut self, most: usize, needed: &Set<PieceKey>) {
         self.pieces.retain(|key| matches!(key, PieceKey::Reach(_)) || needed.contains(key));
         if self.pieces.len() > most {
             self.pieces.retain(|key| needed.contains(key));
         }
+        self.kept = self.pieces.len();
     }
 
     /// Whether an event may call for deliveries by this worker. Others are folded into what is
