@@ -58,9 +58,9 @@ impl Options {
             queue_bytes: 32 << 20,
             queue_records: 1 << 16,
             append_wait: Duration::from_secs(2),
-            tail_bytes: 16 << 20,
+            tail_bytes: 8 << 20,
             drain: Duration::from_secs(5),
-            projection_cache_bytes: 64 << 20,
+            projection_cache_bytes: 16 << 20,
         }
     }
 

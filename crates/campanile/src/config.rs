@@ -266,7 +266,7 @@ fn store(from: &mut Sources<'_>, raw: &raw::Store) -> Result<StoreConfig, Config
     let segment: sources::Setting<value::Size> =
         from.get("store.segment_size", raw.segment_size.as_ref(), "64 MiB")?;
     let cache: sources::Setting<value::Size> =
-        from.get("store.cache_size", raw.cache_size.as_ref(), "64 MiB")?;
+        from.get("store.cache_size", raw.cache_size.as_ref(), "16 MiB")?;
     let within = |size: &sources::Setting<value::Size>, least: u64, most: u64, reason| {
         let bytes = size.value.0;
         if (least..=most).contains(&bytes) { Ok(bytes) } else { Err(size.refuse(reason)) }
