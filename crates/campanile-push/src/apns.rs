@@ -5,6 +5,7 @@
 
 mod client;
 mod config;
+mod payloads;
 mod request;
 mod response;
 mod token;

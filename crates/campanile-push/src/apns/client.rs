@@ -13,6 +13,7 @@ use http::HeaderValue;
 use http::uri::Authority;
 
 use super::config::{ApnsConfig, ApnsRoute};
+use super::payloads::Payloads;
 use super::request::{Envelope, request};
 use super::response::read;
 use super::token::{ProviderToken, SHORTEST_USE};
@@ -75,6 +76,7 @@ pub struct ApnsPusher {
 struct Line {
     route: Route,
     envelope: Envelope,
+    payloads: Payloads,
     token: Arc<ProviderToken>,
     pool: Pool,
     clock: Arc<dyn Clock>,
@@ -139,7 +141,8 @@ impl Line {
             .map_err(|_| ApnsError::Host { route: route.clone(), host: server.host.clone() })?;
         let pool = Pool::new(server, pool.clone())
             .map_err(|source| ApnsError::Target { route: route.clone(), source })?;
-        Ok(Self { route, envelope: Envelope { authority, topic }, token, pool, clock })
+        let (envelope, payloads) = (Envelope { authority, topic }, Payloads::default());
+        Ok(Self { route, envelope, payloads, token, pool, clock })
     }
 
     /// Whether `address` is reached by this route. A token sent to the wrong world or topic would
@@ -159,8 +162,9 @@ impl Line {
             Outcome::RouteRefused { hold, status: UNSENT, reason, retry_after: None }
         })?;
         let authorization = room.authorization(newest, self.clock.tick(), SHORTEST_USE);
-        let request = request(push, &self.envelope, authorization.clone());
-        let (request, payload) = request.map_err(unsendable)?;
+        let (background, payload) = self.payloads.of(push).map_err(unsendable)?;
+        let request = request(push, background, &self.envelope, authorization.clone());
+        let request = request.map_err(unsendable)?;
         let exchange = room.begin(request, payload)?;
         Ok(Sent { exchange, authorization })
     }

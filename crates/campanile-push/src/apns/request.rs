@@ -22,7 +22,7 @@ const PUSH_TYPE: HeaderName = HeaderName::from_static("apns-push-type");
 const PRIORITY: HeaderName = HeaderName::from_static("apns-priority");
 const EXPIRATION: HeaderName = HeaderName::from_static("apns-expiration");
 const COLLAPSE_ID: HeaderName = HeaderName::from_static("apns-collapse-id");
-const ID: HeaderName = HeaderName::from_static("apns-id");
+pub(super) const ID: HeaderName = HeaderName::from_static("apns-id");
 
 /// What can be prepared for every push of a route.
 #[derive(Clone, Debug)]
@@ -46,18 +46,18 @@ pub fn fit(posted: &Posted) -> Result<(), Unfit> {
     check(counted.0)
 }
 
-/// The request for `push`: headers, and payload.
+/// The request for `push`, without its payload, which wakes the app in the `background` or not.
 pub(super) fn request(
     push: &Push,
+    background: bool,
     envelope: &Envelope,
     authorization: HeaderValue,
-) -> Result<(Request<()>, Bytes), Unsayable> {
-    let (background, payload) = payload(push)?;
+) -> Result<Request<()>, Unsayable> {
     let malformed = |error: http::Error| Unsayable::Malformed(error.to_string());
-    let text = |text: &str| HeaderValue::from_str(text).map_err(|it| malformed(it.into()));
     // Apple asks not to index what differs in every request.
-    let unindexed = |value: &str| {
-        let mut value = text(value)?;
+    let unindexed = |value: String| {
+        let value = HeaderValue::try_from(value).map_err(|error| malformed(error.into()));
+        let mut value = value?;
         value.set_sensitive(true);
         Ok::<_, Unsayable>(value)
     };
@@ -67,9 +67,9 @@ pub(super) fn request(
     headers.insert(TOPIC, envelope.topic.clone());
     headers.insert(PUSH_TYPE, push_type(background));
     headers.insert(PRIORITY, priority(push.priority, background));
-    headers.insert(EXPIRATION, unindexed(&push.expires_at.as_secs().to_string())?);
-    headers.insert(COLLAPSE_ID, unindexed(&push.item.to_string())?);
-    headers.insert(ID, unindexed(&uuid(push.delivery))?);
+    headers.insert(EXPIRATION, unindexed(push.expires_at.as_secs().to_string())?);
+    headers.insert(COLLAPSE_ID, unindexed(push.item.to_string())?);
+    headers.insert(ID, unindexed(uuid(push.delivery))?);
 
     let Address::Apns { token, .. } = &*push.address else {
         return Err(Unsayable::Malformed("an address of another platform".to_owned()));
@@ -85,7 +85,7 @@ pub(super) fn request(
     *request.version_mut() = Version::HTTP_2;
     *request.uri_mut() = Uri::from_parts(uri).map_err(|error| malformed(error.into()))?;
     *request.headers_mut() = headers;
-    Ok((request, payload))
+    Ok(request)
 }
 
 /// `background` wakes the app silently and must have priority 5; Apple delivers two or three an
@@ -105,15 +105,12 @@ fn priority(priority: Priority, background: bool) -> HeaderValue {
 
 /// The canonical form of a UUID: lower case, 8-4-4-4-12.
 fn uuid(delivery: DeliveryId) -> String {
-    let mut text = delivery.to_string();
-    for at in [20, 16, 12, 8] {
-        text.insert(at, '-');
-    }
-    text
+    let text = delivery.to_string();
+    [0..8, 8..12, 12..16, 16..20, 20..32].map(|part| text.get(part).unwrap_or_default()).join("-")
 }
 
 /// Whether it is a background push, and its payload.
-fn payload(push: &Push) -> Result<(bool, Bytes), Unsayable> {
+pub(super) fn payload(push: &Push) -> Result<(bool, Bytes), Unsayable> {
     let (background, json) = match &push.body {
         PushBody::Show { content, group } => {
             let payload = show(push.item, push.sequence, content, group.as_ref());

@@ -10,6 +10,7 @@ use campanile_core::{HoldReason, Outcome, Timestamp};
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 
+use super::request::ID;
 use crate::pool::Answer;
 use crate::retry_after::retry_after;
 
@@ -73,7 +74,7 @@ fn ends_connection(reason: &str) -> bool {
 }
 
 fn provider_id(headers: &HeaderMap) -> String {
-    let id = headers.get("apns-id").and_then(|id| id.to_str().ok());
+    let id = headers.get(ID).and_then(|id| id.to_str().ok());
     id.unwrap_or_default().to_owned()
 }
 

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::apns::payloads::Payloads;
 
 const ITEM: NotificationId = NotificationId::from_bytes(*b"\x0a\x0bnotification!!");
 const ITEM_HEX: &str = "0a0b6e6f74696669636174696f6e2121";
@@ -48,7 +49,9 @@ fn made(push: &Push) -> (Request<()>, Bytes) {
         authority: Authority::from_static("api.push.apple.com"),
         topic: HeaderValue::from_static("org.example.app"),
     };
-    request(push, &envelope, HeaderValue::from_static("bearer a.b.c")).expect("sayable")
+    let (background, payload) = payload(push).expect("sayable");
+    let token = HeaderValue::from_static("bearer a.b.c");
+    (request(push, background, &envelope, token).expect("sayable"), payload)
 }
 
 fn header<'a>(request: &'a Request<()>, name: &str) -> &'a str {
@@ -260,6 +263,23 @@ fn a_signal_says_nothing_of_others() {
     assert_eq!(made(&along).1, made(&signal).1);
 }
 
+/// Whatever was made before.
+#[test]
+fn a_payload_that_is_remembered_is_that_of_the_push() {
+    let payloads = Payloads::default();
+    let news = |title| shown(Content { visual: Some(visual(title)), raw: None });
+    let mut pushes = vec![news("a"), news("a"), news("b"), synced(), push(PushBody::Signal)];
+    pushes.push(Push { along: others(2), ..news("a") });
+    pushes.push(Push { sequence: 1, ..news("a") });
+    pushes.push(Push { item: NotificationId::from_bytes([1; 16]), ..news("a") });
+    for (first, second) in pushes.iter().flat_map(|it| pushes.iter().map(move |next| (it, next))) {
+        for push in [first, second] {
+            let own = payload(push).expect("sayable");
+            assert_eq!(payloads.of(push).expect("sayable"), own, "{first:?}, {second:?}");
+        }
+    }
+}
+
 #[test]
 fn a_second_attempt_is_the_same_request() {
     let push = synced();
@@ -304,11 +324,7 @@ fn a_payload_of_the_limit_fits_and_one_more_byte_does_not() {
 fn an_unfit_push_is_not_made() {
     let mut push = shown(content_of(4097));
     push.sequence = u64::MAX;
-    let envelope = Envelope {
-        authority: Authority::from_static("api.push.apple.com"),
-        topic: HeaderValue::from_static("org.example.app"),
-    };
-    let refused = request(&push, &envelope, HeaderValue::from_static("bearer a.b.c"));
+    let refused = payload(&push);
     let text = "apns carries at most 4096 bytes, this content needs 4097";
     assert_eq!(refused.expect_err("too large").to_string(), text);
 }
