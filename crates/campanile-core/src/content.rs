@@ -125,3 +125,12 @@ pub struct Posted {
     /// What is shown instead where a signal did not bring the app to fetch.
     pub fallback: Option<Fallback>,
 }
+
+impl Posted {
+    /// Whether its id was drawn for it, because neither a request nor the producer names it: then
+    /// there was no item with that id before.
+    #[must_use]
+    pub const fn has_drawn_id(&self) -> bool {
+        self.request.is_none() && self.app_notification_id.is_none()
+    }
+}

@@ -57,7 +57,7 @@ pub use id::{
     RegistrationId, RequestKey, UserId, UserRef,
 };
 pub use judge::{HoldReason, Outcome, RetryPolicy, Verdict, judge};
-pub use plan::plan;
+pub use plan::{plan, plan_on};
 pub use platform::{Environment, Platform, PlatformMask, Route};
 pub use position::{Generation, LogIdentity, Offset, Partition, Position};
 pub use quota::{Quota, Used};

@@ -2,7 +2,7 @@
 
 use crate::{
     AgendaEntry, Delivery, DeliveryId, DeliveryKind, Due, Endpoint, EndpointId, Event, Item,
-    Offset, ParkedDelivery, Posted, PushStyle, Reach, Recorded, State,
+    Offset, ParkedDelivery, PlatformMask, Posted, PushStyle, Reach, Recorded, State,
 };
 
 /// The deliveries that `record` calls for. `state` is what the event touches, after the event or at
@@ -23,21 +23,30 @@ use crate::{
 /// it is not in the reach, or its life began later. Neither is one that asked for no pushes.
 #[must_use]
 pub fn plan(state: &State, record: &Recorded) -> Vec<Delivery> {
+    plan_on(PlatformMask::ALL, state, record)
+}
+
+/// Those of them that are for `platforms`.
+#[must_use]
+pub fn plan_on(platforms: PlatformMask, state: &State, record: &Recorded) -> Vec<Delivery> {
     let at = record.position.offset;
     match &record.fact.event {
-        Event::NotificationPosted(posted) => show(state, record, posted),
-        Event::StateChanged(change) => tell_others(state, at, change.origin),
-        Event::NotificationDeleted { origin, .. } => tell_others(state, at, *origin),
-        Event::NotificationRecalled { .. } => tell_others(state, at, None),
-        Event::CameDue(AgendaEntry { due: Due::Retry(parked), .. }) => vec![again(parked)],
+        Event::NotificationPosted(posted) => show(platforms, state, record, posted),
+        Event::StateChanged(change) => tell_others(platforms, state, at, change.origin),
+        Event::NotificationDeleted { origin, .. } => tell_others(platforms, state, at, *origin),
+        Event::NotificationRecalled { .. } => tell_others(platforms, state, at, None),
+        Event::CameDue(AgendaEntry { due: Due::Retry(parked), .. }) => {
+            let is_wanted = platforms.contains(parked.platform);
+            is_wanted.then(|| again(parked)).into_iter().collect()
+        }
         Event::RedeliveryRequested(asked) => {
             let is_repeated = state.request.is_some_and(|known| known.has_taken(at, record.time));
             let is_possible = asked.tells_of <= asked.failed && asked.failed < at;
-            let is_first = is_possible && !is_repeated;
+            let is_first = is_possible && !is_repeated && platforms.contains(asked.platform);
             is_first.then(|| asked.delivery(at)).into_iter().collect()
         }
         Event::CameDue(AgendaEntry { due: Due::Fallback { revision, .. }, .. }) => {
-            fall_back(state, record, *revision)
+            fall_back(platforms, state, record, *revision)
         }
         Event::CameDue(_)
         | Event::DeliveriesParked(_)
@@ -52,7 +61,12 @@ pub fn plan(state: &State, record: &Recorded) -> Vec<Delivery> {
     }
 }
 
-fn show(state: &State, record: &Recorded, posted: &Posted) -> Vec<Delivery> {
+fn show(
+    platforms: PlatformMask,
+    state: &State,
+    record: &Recorded,
+    posted: &Posted,
+) -> Vec<Delivery> {
     let (at, item) = (record.position.offset, state.item.as_deref());
     let is_refused = item.is_some_and(|item| item.has_refused(at))
         || state.request.is_some_and(|request| request.has_taken(at, record.time));
@@ -64,6 +78,7 @@ fn show(state: &State, record: &Recorded, posted: &Posted) -> Vec<Delivery> {
         endpoint.since < at
             && endpoint.style != PushStyle::None
             && posted.platforms.contains(endpoint.address.platform())
+            && platforms.contains(endpoint.address.platform())
     };
     let show = |(id, endpoint): (&EndpointId, &Endpoint)| Delivery {
         id: DeliveryId::new(posted.id, at, *id),
@@ -78,7 +93,12 @@ fn show(state: &State, record: &Recorded, posted: &Posted) -> Vec<Delivery> {
     state.reach.endpoints.iter().filter(wanted).map(show).collect()
 }
 
-fn tell_others(state: &State, at: Offset, origin: Option<EndpointId>) -> Vec<Delivery> {
+fn tell_others(
+    platforms: PlatformMask,
+    state: &State,
+    at: Offset,
+    origin: Option<EndpointId>,
+) -> Vec<Delivery> {
     let (reach, item): (&Reach, Option<&Item>) = (&state.reach, state.item.as_deref());
     let shown = |item: &Item| item.revisions.iter().rev().find(|posted| **posted < at).copied();
     let Some((item, shown)) = item.and_then(|item| Some((item, shown(item)?))) else {
@@ -94,6 +114,7 @@ fn tell_others(state: &State, at: Offset, origin: Option<EndpointId>) -> Vec<Del
             && Some(**id) != origin
             && has_news(id)
             && item.shown_on.contains(endpoint.address.platform())
+            && platforms.contains(endpoint.address.platform())
     };
     let sync = |(id, endpoint): (&EndpointId, &Endpoint)| Delivery {
         id: DeliveryId::new(item.id, at, *id),
@@ -112,7 +133,12 @@ fn tell_others(state: &State, at: Offset, origin: Option<EndpointId>) -> Vec<Del
 /// at least once.
 /// A registration from afterwards does not tell what the endpoint asked for then, so it does not
 /// count: whoever registers has its app running, and fetches.
-fn fall_back(state: &State, record: &Recorded, revision: u32) -> Vec<Delivery> {
+fn fall_back(
+    platforms: PlatformMask,
+    state: &State,
+    record: &Recorded,
+    revision: u32,
+) -> Vec<Delivery> {
     let item = state.item.as_deref();
     let item = item.filter(|item| item.revision == revision && item.fallback.is_some());
     let Some((item, posted)) = item.and_then(|item| Some((item, item.posted_at?))) else {
@@ -123,6 +149,7 @@ fn fall_back(state: &State, record: &Recorded, revision: u32) -> Vec<Delivery> {
             && endpoint.registered_at < record.time
             && endpoint.falls_back()
             && item.platforms.contains(endpoint.address.platform())
+            && platforms.contains(endpoint.address.platform())
             && !item.fetched_by.contains(*id)
     };
     let show = |(id, endpoint): (&EndpointId, &Endpoint)| Delivery {

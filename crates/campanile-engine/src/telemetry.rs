@@ -146,6 +146,9 @@ telemetry! {
     deliverer_route_down: Counter,
     /// Times intake was paused because enough was in flight.
     deliverer_paused: Counter,
+    /// Pieces of state that a worker asked the projection for: users, items and requests that it did
+    /// not know.
+    deliverer_pieces_read: Counter,
     /// Times a worker had to wait for the projection to catch up.
     deliverer_view_waits: Counter,
     /// Times a worker that took a partition over asked again for what it has to know before it sends what

@@ -26,7 +26,7 @@ use campanile_proto::codec;
 use campanile_testkit::memory::{
     MemoryLog, MemoryProjection, Reply, ScriptedPusher, SeededEntropy, TokioClock,
 };
-use campanile_testkit::scenario::{Step, posted, registered};
+use campanile_testkit::scenario::{Step, happened, posted, registered};
 use campanile_testkit::vocabulary::{START, app, item, phone, user};
 
 const PARTITION: Partition = Partition(0);
@@ -238,4 +238,35 @@ async fn a_stop_ends_with_the_answer_it_waits_for() {
     assert_eq!(deliverer.join().await, Some(Ok(())));
     assert!(clock.now().since(START) < Duration::from_secs(2), "as soon as it is answered");
     assert_eq!(records(&receipts).await.len(), 1, "what came of it is written down");
+}
+
+/// What nobody named was not there before. Only whoever comes late asks what became of it since.
+#[tokio::test(start_paused = true)]
+async fn a_post_that_nobody_named_needs_no_read_when_it_is_news() {
+    let ground = Ground::new().await;
+    ground.happens(&[registered(phone(1)), unnamed("old")]).await;
+    let events = Arc::new(ground.events.clone());
+    let (deliverer, _receipts) = telling(&ground, events, Duration::ZERO).await;
+    sleep(Duration::from_secs(6)).await;
+    let (_handle, shutdown) = Shutdown::new();
+    let _deliverer = tasks::spawn(deliverer.run(shutdown));
+    let telemetry = &ground.telemetry;
+    let settled = async |attempts: u64| {
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!(telemetry.deliverer_attempts.get(), attempts);
+        telemetry.deliverer_pieces_read.get()
+    };
+    assert_eq!(settled(2).await, 3, "the user, what is old, and what has a name");
+    ground.happens(&[unnamed("b")]).await;
+    assert_eq!(settled(3).await, 3);
+    ground.happens(&[posted("c")]).await;
+    assert_eq!(settled(4).await, 4);
+}
+
+fn unnamed(what: &'static str) -> Step {
+    let mut event = posted(what).event(START);
+    if let Event::NotificationPosted(posted) = &mut event {
+        posted.app_notification_id = None;
+    }
+    happened(event)
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use campanile_core::{
-    Delivery, DeliveryKind, EndpointId, Event, PlatformMask, Reach, Recorded, StateChange,
-    Timestamp, UserAction, UserRef, plan, still_due,
+    Delivery, DeliveryKind, EndpointId, Event, Platform, PlatformMask, Reach, Recorded,
+    StateChange, Timestamp, UserAction, UserRef, plan, plan_on, still_due,
 };
 use campanile_testkit::strategy::logs;
 use campanile_testkit::world::World;
@@ -48,6 +48,19 @@ fn worlds(log: &[Recorded]) -> Vec<(&Recorded, World)> {
 }
 
 proptest! {
+    #[test]
+    fn each_delivery_is_planned_by_the_worker_of_its_platform(log in logs(40)) {
+        for (record, at) in worlds(&log) {
+            let state = at.state(record.fact.user, &record.fact.event);
+            let all = plan(&state, record);
+            for platform in Platform::ALL {
+                let mut own = all.clone();
+                own.retain(|delivery| delivery.platform == platform);
+                prop_assert_eq!(plan_on(PlatformMask::of(&[platform]), &state, record), own);
+            }
+        }
+    }
+
     #[test]
     fn only_the_users_own_live_endpoints_are_named(log in logs(40), later in any::<Index>()) {
         let worlds = worlds(&log);

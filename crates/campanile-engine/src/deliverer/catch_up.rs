@@ -6,8 +6,10 @@
 
 use std::collections::BTreeSet;
 
-use campanile_core::port::{Hold, Progress, ReadError, ReadLimit};
-use campanile_core::{Delivery, Offset, Partition, PutOff, Recorded, Route, Urgency, plan};
+use campanile_core::port::{Hold, PieceKey, Progress, ReadError, ReadLimit};
+use campanile_core::{
+    Delivery, Offset, Partition, PlatformMask, PutOff, Recorded, Route, Timestamp, Urgency, plan_on,
+};
 
 use super::backlog::{Backlog, Kind, Owed, Part, Pending};
 use super::intake::Intake;
@@ -26,12 +28,12 @@ const IDLE: usize = 64;
 
 impl Intake {
     /// A backlog that waits to be planned, and the state that is missing for it.
-    pub(super) fn next_pending(&self) -> Option<(u64, Vec<campanile_core::port::PieceKey>)> {
+    pub(super) fn next_pending(&mut self, now: Timestamp) -> Option<(u64, Vec<PieceKey>)> {
         let pending = self.backlogs.values().filter(|it| it.pending.is_some());
         // One after the other.
         let last = self.planned_last;
         let next = pending.min_by_key(|it| (it.number <= last, it.number))?;
-        Some((next.number, self.view.missing(&next.pending.as_ref()?.events)))
+        Some((next.number, self.view.missing(&next.pending.as_ref()?.events, now)))
     }
 }
 
@@ -274,11 +276,10 @@ impl Deliverer {
         event: &Recorded,
         part: &Part,
     ) {
-        let platform = self.parts.config.platform;
+        let platform = PlatformMask::of(&[self.parts.config.platform]);
         let Some(intake) = self.partitions.get_mut(&partition) else { return };
         let offset = event.position.offset;
-        let mut deliveries = plan(&intake.view.state(event), event);
-        deliveries.retain(|delivery| delivery.platform == platform);
+        let mut deliveries = plan_on(platform, &intake.view.state(event), event);
         let knows = intake.backlog(number).is_some_and(|backlog| backlog.knows(offset));
         if !knows {
             let is_about = Urgency::of(&event.fact.event) == *urgency;

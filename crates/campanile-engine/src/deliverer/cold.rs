@@ -17,6 +17,7 @@ pub(super) async fn load(
     keys: Vec<PieceKey>,
     needed: Offset,
 ) -> (Vec<PieceKey>, Views) {
+    parts.telemetry.deliverer_pieces_read.add(keys.len());
     let mut wait = Duration::from_millis(1);
     loop {
         match parts.projection.view(partition, &keys).await {

@@ -4,9 +4,11 @@
 //! When the delivery comes due, the successor must not send it again. And what its predecessor
 //! parked just before it died, it must not send because a hold still owes it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use campanile_core::DeliveryId;
+
+use crate::pieces::Map;
 
 /// How many are remembered. What is parked twice is parked soon after it was sent, and a worker
 /// reads far ahead of what it sends; so few lie between.
@@ -15,13 +17,13 @@ const MOST: usize = 1024;
 /// The deliveries of which something was heard last.
 #[derive(Debug)]
 pub(crate) struct Latest<T> {
-    known: BTreeMap<DeliveryId, T>,
+    known: Map<DeliveryId, T>,
     order: VecDeque<DeliveryId>,
 }
 
 impl<T> Default for Latest<T> {
     fn default() -> Self {
-        Self { known: BTreeMap::new(), order: VecDeque::new() }
+        Self { known: Map::default(), order: VecDeque::new() }
     }
 }
 

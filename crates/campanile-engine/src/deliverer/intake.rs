@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use campanile_core::port::{PieceKey, Progress, ReadError, ReadLimit, Record, Views};
 use campanile_core::{
-    Delivery, Event, Offset, ParkedDelivery, Partition, Position, Recorded, Route, Urgency, plan,
+    Delivery, Event, Offset, ParkedDelivery, Partition, PlatformMask, Position, Recorded, Route,
+    Urgency, plan_on,
 };
 
 use super::backlog::{Backlog, Kind, Owed};
@@ -185,13 +186,14 @@ impl Deliverer {
     /// Processes batches as far as the state for them is known.
     pub(super) fn process(&mut self, partition: Partition) {
         loop {
+            let now = self.parts.clock.now();
             let Some(intake) = self.partitions.get_mut(&partition) else { return };
             if intake.loading.is_some() {
                 return;
             }
             // A backlog and what is live have their turns.
             let is_turn = !intake.live_is_next || intake.waiting.is_empty();
-            if let Some((number, missing)) = intake.next_pending().filter(|_| is_turn) {
+            if let Some((number, missing)) = intake.next_pending(now).filter(|_| is_turn) {
                 if missing.is_empty() {
                     (intake.planned_last, intake.live_is_next) = (number, true);
                     self.plan_again(partition, number);
@@ -202,7 +204,7 @@ impl Deliverer {
                 return;
             }
             let Some(batch) = intake.waiting.front() else { return };
-            let missing = intake.view.missing(&batch.events);
+            let missing = intake.view.missing(&batch.events, now);
             if !missing.is_empty() {
                 self.load(partition, missing);
                 return;
@@ -240,11 +242,11 @@ impl Deliverer {
         let offset = event.position.offset;
         intake.view.fold(event);
         let was_finished = intake.tracker.was_finished(offset);
+        let platform = PlatformMask::of(&[self.parts.config.platform]);
         let mut deliveries = match was_finished {
             true => Vec::new(),
-            false => plan(&intake.view.state(event), event),
+            false => plan_on(platform, &intake.view.state(event), event),
         };
-        deliveries.retain(|delivery| delivery.platform == self.parts.config.platform);
         self.defer(partition, event, &deliveries);
         let Some(intake) = self.partitions.get_mut(&partition) else { return };
         intake.pass(offset);

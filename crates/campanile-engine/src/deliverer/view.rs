@@ -8,11 +8,12 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use campanile_core::port::{Piece, PieceKey, Views};
 use campanile_core::{
     AgendaEntry, AppId, Due, Event, Item, NotificationId, Offset, Platform, Reach, Recorded, State,
-    Suppression, Sweeps, UserRef, touches,
+    Suppression, Sweeps, Timestamp, UserRef, touches,
 };
 
 use crate::pieces::{Pieces, Set};
@@ -25,6 +26,9 @@ const HELD_OF_ONE: (usize, usize) = (64, 512);
 /// Of the pieces that may be known, the part that may come before some are forgotten: items and
 /// requests are seldom asked for again.
 const GROWTH: usize = 4;
+
+/// What is younger is taken as it is; of what is older the projection may know more.
+const NEWS: Duration = Duration::from_secs(5);
 
 /// The state a worker keeps for one partition.
 #[derive(Debug)]
@@ -72,11 +76,10 @@ impl View {
     /// The pieces that must be read before `events` can be folded and planned; asked again after
     /// each read, until there are none. Whoever has no endpoint of the platform costs no more than
     /// finding that out.
-    pub(crate) fn missing(&self, events: &[Arc<Recorded>]) -> Vec<PieceKey> {
+    pub(crate) fn missing(&mut self, events: &[Arc<Recorded>], now: Timestamp) -> Vec<PieceKey> {
         let wanting: Vec<_> = events.iter().filter(|event| self.needs_state(event)).collect();
-        let unknown = |key: &PieceKey| !self.pieces.is_known(key);
         let reaches = wanting.iter().map(|event| PieceKey::Reach(event.fact.user));
-        let reaches: BTreeSet<PieceKey> = reaches.filter(unknown).collect();
+        let reaches: BTreeSet<_> = reaches.filter(|key| !self.pieces.is_known(key)).collect();
         if !reaches.is_empty() {
             return reaches.into_iter().collect();
         }
@@ -84,26 +87,58 @@ impl View {
             |event: &&Arc<Recorded>| matches!(event.fact.event, Event::EndpointRegistered { .. });
         let registering = events.iter().filter(registers).map(|event| event.fact.user);
         let registering: BTreeSet<UserRef> = registering.collect();
-        let may_hear = |event: &&&Arc<Recorded>| {
+        let may_hear = |event: &Recorded| {
             matches!(event.fact.event, Event::CameDue(_) | Event::RedeliveryRequested(_))
                 || registering.contains(&event.fact.user)
                 || self.has_endpoint(event.fact.user)
         };
-        let mut keys: BTreeSet<PieceKey> = wanting
-            .iter()
-            .filter(may_hear)
-            .flat_map(|event| touches(event.fact.user, &event.fact.event))
-            .collect();
-        // An item is only as good as the verdict on each of its posts.
-        for event in self.held.iter().chain(events) {
+        let hearing: Vec<_> = wanting.into_iter().filter(|event| may_hear(event)).collect();
+        for event in &hearing {
+            self.know_if_new(event, now);
+        }
+        let touched = hearing.iter().flat_map(|it| touches(it.fact.user, &it.fact.event));
+        let mut keys: BTreeSet<_> = touched.filter(|key| !self.pieces.is_known(key)).collect();
+        self.add_requests(&mut keys, events.iter());
+        // What is read is folded on from what is held.
+        if !keys.is_empty() {
+            self.add_requests(&mut keys, self.held.iter());
+        }
+        keys.into_iter().collect()
+    }
+
+    /// An item is only as good as the verdict on each of its posts: adds the unknown requests of
+    /// posts whose item is known, or is among the `keys` to be read.
+    fn add_requests<'a>(
+        &self,
+        keys: &mut BTreeSet<PieceKey>,
+        events: impl Iterator<Item = &'a Arc<Recorded>>,
+    ) {
+        for event in events {
             let Event::NotificationPosted(posted) = &event.fact.event else { continue };
             let Some(stamp) = posted.request else { continue };
             let item = PieceKey::Item(event.fact.user, posted.id);
-            if keys.contains(&item) || self.pieces.is_known(&item) {
-                keys.insert(PieceKey::Request(event.fact.user, stamp.key));
+            let request = PieceKey::Request(event.fact.user, stamp.key);
+            if !self.pieces.is_known(&request)
+                && (self.pieces.is_known(&item) || keys.contains(&item))
+            {
+                keys.insert(request);
             }
         }
-        keys.into_iter().filter(unknown).collect()
+    }
+
+    /// An item whose id was drawn for the post was not there before it, which needs no read. But what
+    /// is read again was changed by events that will not be folded again; and if the worker is behind,
+    /// a read tells what became of the item since.
+    fn know_if_new(&mut self, event: &Recorded, now: Timestamp) {
+        let Event::NotificationPosted(posted) = &event.fact.event else { return };
+        let is_passed = event.position.offset < self.read_to;
+        if !posted.has_drawn_id() || is_passed || now.since(event.time) > NEWS {
+            return;
+        }
+        let item = PieceKey::Item(event.fact.user, posted.id);
+        if !self.pieces.is_known(&item) {
+            self.pieces.put(item, None, event.position.offset);
+        }
     }
 
     /// Whether the user has an endpoint of the platform.
@@ -189,9 +224,10 @@ impl View {
         }
     }
 
-    /// Whether some pieces should be forgotten, if `most` may be known.
+    /// Whether some pieces should be forgotten, if `most` may be known. Not each time where more than
+    /// that is needed: to find out takes long.
     pub(crate) fn is_full(&self, most: usize) -> bool {
-        self.pieces.len() > most || self.pieces.len().saturating_sub(self.kept) > most / GROWTH
+        self.pieces.len().saturating_sub(self.kept) > most / GROWTH
     }
 
     /// Forgets pieces that are not `needed`: items and requests first, which are seldom asked for
@@ -230,5 +266,54 @@ impl View {
             | Event::EndpointRenewed { .. }
             | Event::EndpointRetired { .. } => false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use campanile_core::{
+        Content, Fact, Generation, Partition, PlatformMask, Position, Posted, Priority,
+    };
+
+    use super::*;
+
+    const USER: UserRef = UserRef::from_bytes([1; 16]);
+    const ITEM: NotificationId = NotificationId::from_bytes([2; 16]);
+
+    fn post(offset: u64, name: Option<&str>) -> Option<Recorded> {
+        let posted = Posted {
+            id: ITEM,
+            request: None,
+            app_notification_id: name.map(Into::into),
+            group: None,
+            campaign: None,
+            content: Arc::new(Content { visual: None, raw: None }),
+            platforms: PlatformMask::ALL,
+            priority: Priority::High,
+            expires_at: Timestamp::from_millis(100_000),
+            deliver_by: Timestamp::from_millis(100_000),
+            fallback: None,
+        };
+        let event = Event::NotificationPosted(posted);
+        let fact = Fact { app: AppId::new("app").ok()?, user: USER, cause: None, event };
+        let (generation, partition) = (Generation(1), Partition(0));
+        let position = Position { generation, partition, offset: Offset(offset) };
+        Some(Recorded { position, time: Timestamp::from_millis(1000), fact })
+    }
+
+    /// Whether a worker that stands at 10 takes the item for new, `late` after it was posted.
+    fn is_new(offset: u64, name: Option<&str>, late: Duration) -> Option<bool> {
+        let mut view = View::new(Platform::Apns, Offset(10), 1, Planted::default());
+        view.know_if_new(&post(offset, name)?, Timestamp::from_millis(1000).after(late));
+        Some(view.pieces.is_known(&PieceKey::Item(USER, ITEM)))
+    }
+
+    #[test]
+    fn only_an_item_that_nobody_named_is_new_and_only_where_it_is_read_first_and_soon() {
+        let soon = Duration::from_secs(1);
+        assert_eq!(is_new(10, None, soon), Some(true));
+        assert_eq!(is_new(9, None, soon), Some(false), "read again");
+        assert_eq!(is_new(10, Some("a"), soon), Some(false), "known by its name");
+        assert_eq!(is_new(10, None, 2 * NEWS), Some(false), "late");
     }
 }
