@@ -1,7 +1,7 @@
 //! Measures the simulator: pushes per second, and CPU time per push on both sides.
 //!
 //! ```text
-//! cargo run --release -p campanile-simulate --example apns_load -- [pushes] [connections] [streams] [counts|full]
+//! cargo run --release -p campanile-simulate --example apns_flood -- [pushes] [connections] [streams] [counts|full]
 //! ```
 //!
 //! The simulator has one thread, the client another one, so on two free cores the smaller of the
@@ -70,7 +70,7 @@ fn run(load: &Load) {
         for _ in 0..load.connections {
             clients.push(connect(&apns, &bearer).await);
         }
-        let cpu = (cpu_ns("apns_load"), cpu_ns("apns-simulator"));
+        let cpu = (cpu_ns("apns_flood"), cpu_ns("apns-simulator"));
         let start = Instant::now();
         let share = load.pushes / load.connections;
         let work = clients.into_iter().zip(0_u64..).map(|(client, n)| {
@@ -82,7 +82,7 @@ fn run(load: &Load) {
         }
         (
             start.elapsed().as_secs_f64(),
-            cpu_ns("apns_load") - cpu.0,
+            cpu_ns("apns_flood") - cpu.0,
             cpu_ns("apns-simulator") - cpu.1,
         )
     });
