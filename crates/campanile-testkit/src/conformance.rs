@@ -121,6 +121,7 @@ macro_rules! group_conformance {
                 a_group_starts_where_it_was_told,
                 creating_a_group_again_changes_nothing,
                 a_lone_member_has_every_partition,
+                who_never_waits_gets_everything,
                 records_come_once_and_in_order,
                 next_waits_for_an_append,
                 a_dropped_next_loses_nothing,

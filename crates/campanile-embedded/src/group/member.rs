@@ -3,12 +3,14 @@
 //! A member compares what it was told with what is, so nothing is queued for it, and a `next` that
 //! is dropped while it waits loses nothing.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use campanile_core::port::{
-    CommitError, Flow, GroupEvent, GroupName, GroupReader, Progress, ReadError, ReadLimit, Record,
+    Batch, CommitError, Flow, GroupEvent, GroupName, GroupReader, Progress, ReadError, ReadLimit,
+    Record,
 };
 use campanile_core::{Offset, Partition, Tick};
 use tokio::sync::watch;
@@ -34,9 +36,20 @@ pub(crate) struct Member {
     told_version: Option<u64>,
     /// Whose turn it is to be read.
     turn: usize,
+    /// The read of files that goes on, until somebody waits for its end. Who has much else to do
+    /// drops each `next` before it, and would never get what is not in memory.
+    reading: Option<Reading>,
     changed: watch::Receiver<u64>,
     tail: watch::Receiver<u64>,
     stopped: watch::Receiver<Option<String>>,
+}
+
+/// A read of files.
+struct Reading {
+    /// Of which partition.
+    index: usize,
+    from: Offset,
+    read: Pin<Box<dyn Future<Output = Result<Batch, ReadError>> + Send>>,
 }
 
 #[derive(Clone, Copy)]
@@ -66,8 +79,19 @@ impl Member {
         let told = vec![None; usize::from(log.core().identity.partitions)];
         let (changed, tail) = (group.changed.subscribe(), log.core().tail(log.stream));
         let stopped = log.core().stopped();
-        let told_version = None;
-        Ok(Self { log, groups, group, number, told, told_version, turn: 0, changed, tail, stopped })
+        Ok(Self {
+            log,
+            groups,
+            group,
+            number,
+            told,
+            told_version: None,
+            turn: 0,
+            reading: None,
+            changed,
+            tail,
+            stopped,
+        })
     }
 
     fn is_own(&self, partition: Partition, owner: Option<Owner>) -> bool {
@@ -86,7 +110,7 @@ impl Member {
             return None;
         }
         for index in 0..self.told.len() {
-            let partition = Partition(u16::try_from(index).ok()?);
+            let partition = partition(index);
             let owner = membership.owner(partition);
             let told = self.told.get_mut(index)?;
             match (*told, owner) {
@@ -126,6 +150,9 @@ impl Member {
 
     /// Records of the partition whose turn it is, of those that have any.
     async fn records(&mut self) -> Result<Option<(Partition, Vec<Record>)>, ReadError> {
+        if let Some(records) = self.read_files().await? {
+            return Ok(Some(records));
+        }
         for _ in 0..self.told.len() {
             let index = self.turn % self.told.len();
             self.turn = index + 1;
@@ -133,22 +160,48 @@ impl Member {
             let Some(told) = told.filter(|it| !it.revoking && it.flow == Flow::Resume) else {
                 continue;
             };
-            let partition = Partition(u16::try_from(index).unwrap_or(u16::MAX));
-            let batch = match self.log.read_recent(partition, told.next, AT_ONCE)? {
-                Some(batch) => batch,
-                None => self.log.read(partition, told.next, AT_ONCE).await?,
+            let (partition, from) = (partition(index), told.next);
+            let found = match self.log.read_recent(partition, from, AT_ONCE)? {
+                Some(batch) => self.hand_out(index, from, Ok(batch))?,
+                None => {
+                    let log = self.log.clone();
+                    let read = Box::pin(async move { log.read(partition, from, AT_ONCE).await });
+                    self.reading = Some(Reading { index, from, read });
+                    self.read_files().await?
+                }
             };
-            // It may have been taken while the file was read.
-            let owner = super::lock(&self.group.membership).owner(partition);
-            if batch.records.is_empty() || !self.is_own(partition, owner) {
-                continue;
+            if found.is_some() {
+                return Ok(found);
             }
-            if let Some(Some(told)) = self.told.get_mut(index) {
-                told.next = batch.next;
-            }
-            return Ok(Some((partition, batch.records)));
         }
         Ok(None)
+    }
+
+    /// Waits for the read of files that goes on, if one does.
+    async fn read_files(&mut self) -> Result<Option<(Partition, Vec<Record>)>, ReadError> {
+        let Some(reading) = &mut self.reading else { return Ok(None) };
+        let read = (&mut reading.read).await;
+        let (index, from) = (reading.index, reading.from);
+        self.reading = None;
+        self.hand_out(index, from, read)
+    }
+
+    /// What was read of a partition, unless that was taken or paused meanwhile.
+    fn hand_out(
+        &mut self,
+        index: usize,
+        from: Offset,
+        read: Result<Batch, ReadError>,
+    ) -> Result<Option<(Partition, Vec<Record>)>, ReadError> {
+        let partition = partition(index);
+        let owner = super::lock(&self.group.membership).owner(partition);
+        let is_own = self.is_own(partition, owner);
+        let told = self.told.get_mut(index).and_then(Option::as_mut);
+        let told = told.filter(|it| is_own && !it.revoking && it.flow == Flow::Resume);
+        let Some(told) = told.filter(|told| told.next == from) else { return Ok(None) };
+        let batch = read?;
+        told.next = batch.next;
+        Ok(Some((partition, batch.records)).filter(|(_, records)| !records.is_empty()))
     }
 
     async fn wait(&mut self) -> Result<(), ReadError> {
@@ -169,6 +222,10 @@ impl Member {
             () = drained => Ok(()),
         }
     }
+}
+
+fn partition(index: usize) -> Partition {
+    Partition(u16::try_from(index).unwrap_or(u16::MAX))
 }
 
 #[async_trait]

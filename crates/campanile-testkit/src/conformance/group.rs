@@ -107,6 +107,23 @@ pub async fn next_waits_for_an_append(factory: &impl LogFactory) {
     }
 }
 
+/// A member gets everything also if it never waits: who has much else to do drops each `next` as
+/// soon as it is not ready.
+pub async fn who_never_waits_gets_everything(factory: &impl LogFactory) {
+    let bench = Bench::new(factory).await;
+    let group = bench.group().await;
+    bench.append(0, &["a", "b"]).await;
+    bench.append(1, &["c"]).await;
+    let mut member = Member::alone(&bench, &group).await;
+    let looking = async {
+        while member.count() < 3 {
+            let _event = member.step().now_or_never();
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    soon("all records", looking).await;
+}
+
 /// `next` may be dropped while it waits without losing anything.
 pub async fn a_dropped_next_loses_nothing(factory: &impl LogFactory) {
     let bench = Bench::new(factory).await;
