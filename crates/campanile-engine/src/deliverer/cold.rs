@@ -19,12 +19,19 @@ pub(super) async fn load(
 ) -> (Vec<PieceKey>, Views) {
     parts.telemetry.deliverer_pieces_read.add(keys.len());
     let mut wait = Duration::from_millis(1);
+    // Where the projection is behind, it is asked how far it is until it is there, and for nothing
+    // else: every answer before that is thrown away.
+    let mut asked: &[PieceKey] = &keys;
     loop {
-        match parts.projection.view(partition, &keys).await {
+        match parts.projection.view(partition, asked).await {
             Ok(views) if views.checkpoint >= needed || parts.planted.has(Bug::StaleViewAsFresh) => {
-                return (keys, views);
+                if asked.len() == keys.len() {
+                    return (keys, views);
+                }
+                asked = &keys;
+                continue;
             }
-            Ok(_) | Err(ProjectionError::NotBuilt(_)) => {}
+            Ok(_) | Err(ProjectionError::NotBuilt(_)) => asked = &[],
             Err(error) => tracing::warn!(%partition, %error, "projection unavailable"),
         }
         parts.telemetry.deliverer_view_waits.add(1);
