@@ -60,7 +60,11 @@ async fn while_readers_wait<T>(log: &EmbeddedLog, what: impl FnOnce() -> T) -> T
     let gates = [(); 2].map(|()| Arc::new(Barrier::new(READERS + 1)));
     let wait = |_| {
         let gates = gates.clone();
-        let work = move || gates.iter().for_each(|gate| drop(gate.wait()));
+        let work = move || {
+            gates.iter().for_each(|gate| {
+                gate.wait();
+            });
+        };
         let mut waiting = Box::pin(log.stream.core().readers.run(work));
         assert!(waiting.as_mut().now_or_never().is_none());
         waiting
