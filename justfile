@@ -43,7 +43,7 @@ bench:
     cargo bench --package campanile-embedded --bench append
     cargo bench --package campanile --bench throughput
 
-# A load test against the embedded store, about two minutes: fan-out as fast as it goes, then at a steady rate
+# A load test against the embedded store, two to four minutes: fan-out as fast as it goes, then at a steady rate
 load: h2load
     cargo build --release --package campanile --package loadtest
     cargo run --release --quiet --package loadtest -- run loadtest/scenarios/fan-out.toml
