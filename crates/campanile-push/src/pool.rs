@@ -13,7 +13,9 @@ mod counters;
 mod dial;
 mod driver;
 mod exchange;
+mod link;
 mod shared;
+mod wire;
 
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,7 +29,8 @@ use tokio::time::timeout;
 pub use config::{PoolConfig, Roots, Target, ZeroLimit};
 pub use counters::PoolCounters;
 pub use dial::TargetError;
-pub(crate) use exchange::{Answer, Exchange, Lost};
+pub(crate) use exchange::Lost;
+pub(crate) use link::Exchange;
 
 use connection::Connection;
 use counters::{down, up};

@@ -163,9 +163,8 @@ impl Line {
         })?;
         let authorization = room.authorization(newest, self.clock.tick(), SHORTEST_USE);
         let (background, payload) = self.payloads.of(push).map_err(unsendable)?;
-        let request = request(push, background, &self.envelope, authorization.clone());
-        let request = request.map_err(unsendable)?;
-        let exchange = room.begin(request, payload)?;
+        let post = request(push, background, &self.envelope, &authorization).map_err(unsendable)?;
+        let exchange = room.begin(&post, payload)?;
         Ok(Sent { exchange, authorization })
     }
 

@@ -8,21 +8,17 @@ use campanile_core::port::{Push, PushBody, Told, Unfit};
 use campanile_core::{
     Address, Content, DeliveryId, NotificationId, Platform, Posted, Priority, Visual,
 };
-use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version, header};
+use http::HeaderValue;
+use http::uri::Authority;
 use serde::Serialize;
 
+use crate::http2::{Field, Post};
 use crate::told::{Along, MOST_ALONG, Shown, Unsayable, along, shown, signalled, synced};
 
 /// The longest payload Apple takes, in bytes; without VoIP, which is not sent.
 pub const PAYLOAD_LIMIT: usize = 4096;
 
-const TOPIC: HeaderName = HeaderName::from_static("apns-topic");
-const PUSH_TYPE: HeaderName = HeaderName::from_static("apns-push-type");
-const PRIORITY: HeaderName = HeaderName::from_static("apns-priority");
-const EXPIRATION: HeaderName = HeaderName::from_static("apns-expiration");
-const COLLAPSE_ID: HeaderName = HeaderName::from_static("apns-collapse-id");
-pub(super) const ID: HeaderName = HeaderName::from_static("apns-id");
+pub(super) const ID: &str = "apns-id";
 
 /// What can be prepared for every push of a route.
 #[derive(Clone, Debug)]
@@ -47,60 +43,42 @@ pub fn fit(posted: &Posted) -> Result<(), Unfit> {
 }
 
 /// The request for `push`, without its payload, which wakes the app in the `background` or not.
-pub(super) fn request(
+/// What the connection remembers is what Apple asks for ("Sending notification requests to APNs").
+pub(super) fn request<'a>(
     push: &Push,
     background: bool,
-    envelope: &Envelope,
-    authorization: HeaderValue,
-) -> Result<Request<()>, Unsayable> {
-    let malformed = |error: http::Error| Unsayable::Malformed(error.to_string());
-    // Apple asks not to index what differs in every request.
-    let unindexed = |value: String| {
-        let value = HeaderValue::try_from(value).map_err(|error| malformed(error.into()));
-        let mut value = value?;
-        value.set_sensitive(true);
-        Ok::<_, Unsayable>(value)
-    };
-
-    let mut headers = HeaderMap::with_capacity(8);
-    headers.insert(header::AUTHORIZATION, authorization);
-    headers.insert(TOPIC, envelope.topic.clone());
-    headers.insert(PUSH_TYPE, push_type(background));
-    headers.insert(PRIORITY, priority(push.priority, background));
-    headers.insert(EXPIRATION, unindexed(push.expires_at.as_secs().to_string())?);
-    headers.insert(COLLAPSE_ID, unindexed(push.item.to_string())?);
-    headers.insert(ID, unindexed(uuid(push.delivery))?);
-
+    envelope: &'a Envelope,
+    authorization: &'a HeaderValue,
+) -> Result<Post<'a>, Unsayable> {
     let Address::Apns { token, .. } = &*push.address else {
         return Err(Unsayable::Malformed("an address of another platform".to_owned()));
     };
-    let path = PathAndQuery::try_from(format!("/3/device/{}", token.as_str()));
-    let mut uri = http::uri::Parts::default();
-    uri.scheme = Some(Scheme::HTTPS);
-    uri.authority = Some(envelope.authority.clone());
-    uri.path_and_query = Some(path.map_err(|error| malformed(error.into()))?);
-
-    let mut request = Request::new(());
-    *request.method_mut() = Method::POST;
-    *request.version_mut() = Version::HTTP_2;
-    *request.uri_mut() = Uri::from_parts(uri).map_err(|error| malformed(error.into()))?;
-    *request.headers_mut() = headers;
-    Ok(request)
+    let fields = vec![
+        Field::secret("authorization", authorization.as_bytes()),
+        Field::shared("apns-topic", envelope.topic.as_bytes()),
+        Field::shared("apns-push-type", push_type(background)),
+        Field::shared("apns-priority", priority(push.priority, background)),
+        Field::own("apns-expiration", push.expires_at.as_secs().to_string()),
+        Field::own("apns-collapse-id", push.item.to_string()),
+        Field::own(ID, uuid(push.delivery)),
+    ];
+    let path = format!("/3/device/{}", token.as_str()).into();
+    Ok(Post { authority: envelope.authority.as_str(), path, fields })
 }
 
 /// `background` wakes the app silently and must have priority 5; Apple delivers two or three an
 /// hour ("Pushing background updates to your App").
-fn push_type(background: bool) -> HeaderValue {
-    HeaderValue::from_static(if background { "background" } else { "alert" })
+fn push_type(background: bool) -> &'static [u8] {
+    if background { b"background" } else { b"alert" }
 }
 
-fn priority(priority: Priority, background: bool) -> HeaderValue {
-    HeaderValue::from_static(match priority {
-        _ if background => "5",
-        Priority::High => "10",
-        Priority::Normal => "5",
-        Priority::Low => "1",
-    })
+fn priority(priority: Priority, background: bool) -> &'static [u8] {
+    match priority {
+        _ if background => b"5",
+        Priority::High => b"10",
+        Priority::Normal => b"5",
+        Priority::Low => b"1",
+    }
 }
 
 /// The canonical form of a UUID: lower case, 8-4-4-4-12.

@@ -11,7 +11,7 @@ use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 
 use super::request::ID;
-use crate::pool::Answer;
+use crate::http2::Answer;
 use crate::retry_after::retry_after;
 
 /// The longest reason that is kept, in bytes; Apple's longest has 30.

@@ -163,9 +163,9 @@ impl Line {
         if !self.leads_to(&push.address) {
             return Err(unsendable("the address belongs to another route"));
         }
-        let request = request(push, &self.envelope, bearer.clone(), self.clock.now());
-        let (request, body) = request.map_err(unsendable)?;
-        Ok(room.begin(request, body)?)
+        let request = request(push, &self.envelope, bearer, self.clock.now());
+        let (post, body) = request.map_err(unsendable)?;
+        Ok(room.begin(&post, body)?)
     }
 
     async fn finish(&self, room: &Room, bearer: &HeaderValue, sent: Exchange) -> Outcome {

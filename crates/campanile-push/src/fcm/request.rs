@@ -5,10 +5,11 @@ use campanile_core::port::{Push, PushBody, Unfit};
 use campanile_core::{
     Address, Content, FcmTarget, NotificationId, Platform, Posted, Priority, Timestamp, Visual,
 };
-use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version, header};
+use http::HeaderValue;
+use http::uri::{Authority, PathAndQuery};
 use serde::Serialize;
 
+use crate::http2::{Field, Post};
 use crate::told::{Unsayable, shown, signalled, synced};
 
 /// The largest payload Google takes, in bytes of the keys and values of data and notification. How
@@ -55,30 +56,19 @@ pub fn fit(posted: &Posted) -> Result<(), Unfit> {
     said.map_or(Ok(()), |said| check(said.size()))
 }
 
-/// The request for `push`, made at `now`: headers, and body.
-pub(super) fn request(
+/// The request for `push`, made at `now`: head, and body.
+pub(super) fn request<'a>(
     push: &Push,
-    envelope: &Envelope,
-    authorization: HeaderValue,
+    envelope: &'a Envelope,
+    authorization: &'a HeaderValue,
     now: Timestamp,
-) -> Result<(Request<()>, Bytes), Unsayable> {
-    let body = body(push, now)?;
-    let mut headers = HeaderMap::with_capacity(2);
-    headers.insert(header::AUTHORIZATION, authorization);
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-
-    let mut uri = http::uri::Parts::default();
-    uri.scheme = Some(Scheme::HTTPS);
-    uri.authority = Some(envelope.authority.clone());
-    uri.path_and_query = Some(envelope.path.clone());
-    let uri = Uri::from_parts(uri).map_err(|error| Unsayable::Malformed(error.to_string()))?;
-
-    let mut request = Request::new(());
-    *request.method_mut() = Method::POST;
-    *request.version_mut() = Version::HTTP_2;
-    *request.uri_mut() = uri;
-    *request.headers_mut() = headers;
-    Ok((request, body))
+) -> Result<(Post<'a>, Bytes), Unsayable> {
+    let fields = vec![
+        Field::secret("authorization", authorization.as_bytes()),
+        Field::shared("content-type", b"application/json"),
+    ];
+    let (authority, path) = (envelope.authority.as_str(), envelope.path.as_str().into());
+    Ok((Post { authority, path, fields }, body(push, now)?))
 }
 
 fn body(push: &Push, now: Timestamp) -> Result<Bytes, Unsayable> {

@@ -11,7 +11,7 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::pool::Answer;
+use crate::http2::Answer;
 use crate::retry_after::retry_after;
 
 /// The longest reason that is kept, in bytes.

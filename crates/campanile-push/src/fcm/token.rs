@@ -13,14 +13,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use campanile_core::port::Clock;
 use campanile_core::{Tick, Timestamp};
-use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderValue, Method, Request, StatusCode, Uri, Version, header};
+use http::uri::{Authority, PathAndQuery};
+use http::{HeaderValue, StatusCode};
 use jsonwebtoken::{Algorithm, Header};
 use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
 use super::config::ServiceAccount;
-use crate::pool::{Answer, Lost, Pool};
+use crate::http2::{Answer, Field, Post};
+use crate::pool::{Lost, Pool};
 use crate::retry_after::retry_after;
 
 /// What a sender asks leave for.
@@ -193,18 +194,19 @@ impl AccessToken {
 
     async fn ask(&self) -> Result<Answer, SignInError> {
         let assertion = assertion(&self.account, self.clock.now().as_secs())?;
-        let request = request(&self.authority, &self.account.path)?;
         let room = self.pool.room().await;
         let room = room.map_err(|error| SignInError::Unavailable(error.to_string()))?;
         // All letters of a JWT stand for themselves in a form.
         let body = format!(
             "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer&assertion={assertion}"
         );
-        room.send(request, body.into()).await.map_err(|lost| match lost {
-            Lost::Unprocessed(reason) | Lost::Indefinite(reason) => {
-                SignInError::Unavailable(reason)
-            }
-        })
+        room.send(&request(&self.authority, &self.account.path), body.into()).await.map_err(
+            |lost| match lost {
+                Lost::Unprocessed(reason) | Lost::Indefinite(reason) => {
+                    SignInError::Unavailable(reason)
+                }
+            },
+        )
     }
 }
 
@@ -219,19 +221,9 @@ fn wait(error: &SignInError, failures: u32, asks: Option<Duration>) -> Duration 
     own.max(asks.unwrap_or_default().min(LONGEST_ASKED))
 }
 
-fn request(authority: &Authority, path: &PathAndQuery) -> Result<Request<()>, SignInError> {
-    let mut uri = http::uri::Parts::default();
-    uri.scheme = Some(Scheme::HTTPS);
-    uri.authority = Some(authority.clone());
-    uri.path_and_query = Some(path.clone());
-    let uri = Uri::from_parts(uri).map_err(|error| SignInError::Refused(error.to_string()))?;
-    let mut request = Request::new(());
-    *request.method_mut() = Method::POST;
-    *request.version_mut() = Version::HTTP_2;
-    *request.uri_mut() = uri;
-    let form = HeaderValue::from_static("application/x-www-form-urlencoded");
-    request.headers_mut().insert(header::CONTENT_TYPE, form);
-    Ok(request)
+fn request<'a>(authority: &'a Authority, path: &'a PathAndQuery) -> Post<'a> {
+    let form = Field::shared("content-type", b"application/x-www-form-urlencoded");
+    Post { authority: authority.as_str(), path: path.as_str().into(), fields: vec![form] }
 }
 
 #[derive(Serialize)]

@@ -4,11 +4,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
 use campanile_core::Tick;
-use h2::client::SendRequest;
 use http::HeaderValue;
 use tokio::sync::mpsc;
+
+use super::link::Link;
 
 /// What is known of a connection, shared between its driver and those who send on it.
 #[derive(Debug, Default)]
@@ -86,19 +86,15 @@ impl Gauge {
 /// connection.
 pub(super) struct Connection {
     pub(super) gauge: Arc<Gauge>,
-    pub(super) sender: SendRequest<Bytes>,
+    pub(super) link: Arc<Link>,
     /// Asks the driver to find out whether the peer is still there.
     pub(super) doubts: mpsc::Sender<()>,
     authorization: Mutex<Option<(HeaderValue, Tick)>>,
 }
 
 impl Connection {
-    pub(super) fn new(
-        gauge: Arc<Gauge>,
-        sender: SendRequest<Bytes>,
-        doubts: mpsc::Sender<()>,
-    ) -> Self {
-        Self { gauge, sender, doubts, authorization: Mutex::default() }
+    pub(super) fn new(gauge: Arc<Gauge>, link: Arc<Link>, doubts: mpsc::Sender<()>) -> Self {
+        Self { gauge, link, doubts, authorization: Mutex::default() }
     }
 
     /// See [`super::Room::authorization`].

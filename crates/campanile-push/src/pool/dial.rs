@@ -1,12 +1,10 @@
-//! Making a connection: name, TCP, TLS, HTTP/2 preface.
+//! Making a connection: name, TCP, TLS.
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use h2::client::{Builder, Connection, SendRequest};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -52,21 +50,15 @@ pub(super) enum DialError {
     Tls { address: SocketAddr, source: io::Error },
     #[error("{address} does not speak HTTP/2")]
     NotHttp2 { address: SocketAddr },
-    #[error("HTTP/2 with {address}: {source}")]
-    Preface { address: SocketAddr, source: h2::Error },
     #[error("no connection within {0:?}")]
     TimedOut(Duration),
 }
-
-/// A fresh connection and the way to send on it.
-pub(super) type Dialled = (SendRequest<Bytes>, Connection<TlsStream<TcpStream>, Bytes>);
 
 /// Connects to one target.
 pub(super) struct Dialer {
     target: Target,
     name: ServerName<'static>,
     tls: TlsConnector,
-    http2: Builder,
     timeout: Duration,
 }
 
@@ -76,20 +68,19 @@ impl Dialer {
         let name = ServerName::try_from(target.host.clone())
             .map_err(|_| TargetError::Host { host: target.host.clone() })?;
         let tls = TlsConnector::from(Arc::new(tls(&target.roots)?));
-        let (http2, timeout) = (http2(config), config.connect_timeout);
-        Ok(Self { target, name, tls, http2, timeout })
+        Ok(Self { target, name, tls, timeout: config.connect_timeout })
     }
 
     /// Connects. `turn` chooses among the addresses of the host, so that connections spread over
     /// them and a dead one is not tried forever.
-    pub(super) async fn dial(&self, turn: usize) -> Result<Dialled, DialError> {
+    pub(super) async fn dial(&self, turn: usize) -> Result<TlsStream<TcpStream>, DialError> {
         match tokio::time::timeout(self.timeout, self.connect(turn)).await {
             Ok(result) => result,
             Err(_) => Err(DialError::TimedOut(self.timeout)),
         }
     }
 
-    async fn connect(&self, turn: usize) -> Result<Dialled, DialError> {
+    async fn connect(&self, turn: usize) -> Result<TlsStream<TcpStream>, DialError> {
         let address = self.resolve(turn).await?;
         let tcp = TcpStream::connect(address).await;
         let tcp = tcp.map_err(|source| DialError::Connect { address, source })?;
@@ -100,8 +91,7 @@ impl Dialer {
         if tls.get_ref().1.alpn_protocol() != Some(b"h2") {
             return Err(DialError::NotHttp2 { address });
         }
-        let dialled = self.http2.handshake(tls).await;
-        dialled.map_err(|source| DialError::Preface { address, source })
+        Ok(tls)
     }
 
     /// Asks the resolver anew each time: Apple moves traffic between addresses and advises against
@@ -140,25 +130,6 @@ fn tls(roots: &Roots) -> Result<ClientConfig, TargetError> {
     let mut config = builder.with_root_certificates(store).with_no_client_auth();
     config.alpn_protocols = vec![b"h2".to_vec()];
     Ok(config)
-}
-
-fn http2(config: &PoolConfig) -> Builder {
-    let streams = config.streams_per_connection;
-    let mut http2 = Builder::new();
-    http2
-        .enable_push(false)
-        // Nothing is known of the server before its SETTINGS arrive.
-        .initial_max_send_streams(1)
-        .max_header_list_size(16 * 1024)
-        // Each short body costs up to 256 bytes of this budget until it is read. The default is
-        // used up by a hundred refusals that arrive together, and ends the connection.
-        .data_frame_budget(streams.saturating_mul(512))
-        // When a provider stalls, every stream may be given up and its answer still arrive. A
-        // stream forgotten by then is answered with a reset, and a thousand of those end the
-        // connection.
-        .max_concurrent_reset_streams(streams)
-        .reset_stream_duration(config.request_timeout.saturating_mul(4));
-    http2
 }
 
 #[cfg(test)]

@@ -56,14 +56,15 @@ fn campanile(body: &Value) -> Value {
 
 #[test]
 fn the_head_names_project_and_bearer() {
-    let bearer = HeaderValue::from_static("Bearer abc");
-    let (request, _) = request(&alert(), &envelope(), bearer, NOW).expect("sayable");
-    assert_eq!(request.method(), Method::POST);
-    let uri = "https://fcm.example/v1/projects/bells/messages:send";
-    assert_eq!(request.uri().to_string(), uri);
-    assert_eq!(request.headers().len(), 2);
-    assert_eq!(request.headers()["authorization"], "Bearer abc");
-    assert_eq!(request.headers()["content-type"], "application/json");
+    let (envelope, bearer) = (envelope(), HeaderValue::from_static("Bearer abc"));
+    let (request, _) = request(&alert(), &envelope, &bearer, NOW).expect("sayable");
+    assert_eq!(request.authority, "fcm.example");
+    assert_eq!(request.path, "/v1/projects/bells/messages:send");
+    let fields = [
+        Field::secret("authorization", b"Bearer abc"),
+        Field::shared("content-type", b"application/json"),
+    ];
+    assert_eq!(request.fields, fields);
 }
 
 #[test]
