@@ -20,7 +20,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use tokio::time::Instant;
 
 use code::Code;
@@ -90,9 +90,26 @@ pub(crate) struct Answer {
     /// The status.
     pub(crate) status: StatusCode,
     /// Those of the headers that the connection was asked to keep.
-    pub(crate) headers: HeaderMap,
+    pub(crate) headers: Kept,
     /// The body; empty if it was longer than [`BODY_LIMIT`].
     pub(crate) body: Bytes,
+}
+
+/// Headers of an answer by their names, of which the last counts. There are none or few.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Kept(Vec<(&'static str, String)>);
+
+impl Kept {
+    /// Keeps a header.
+    pub(crate) fn insert(&mut self, name: &'static str, value: impl Into<String>) {
+        self.0.push((name, value.into()));
+    }
+
+    /// The value of a header, if it was there and is text.
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        let found = self.0.iter().rfind(|(kept, _)| *kept == name);
+        found.map(|(_, value)| value.as_str())
+    }
 }
 
 /// Why there is no answer.

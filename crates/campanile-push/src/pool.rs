@@ -158,11 +158,11 @@ pub(crate) struct Room {
 
 impl Room {
     /// The `authorization` to send with: `newest`, or the one that the connection had before if it
-    /// has not had it for `shortest_use` yet. Some servers suffer no quick changes.
+    /// has not had it for `shortest_use` yet, as of `now`. Some servers suffer no quick changes.
     pub(crate) fn authorization(
         &self,
         newest: HeaderValue,
-        now: Tick,
+        now: impl FnOnce() -> Tick,
         shortest_use: Duration,
     ) -> HeaderValue {
         self.connection.authorization(newest, now, shortest_use)

@@ -3,12 +3,16 @@
 use std::time::Duration;
 
 use campanile_core::Timestamp;
-use http::{HeaderMap, header};
+
+use crate::http2::Kept;
+
+/// The header's name.
+pub(crate) const RETRY_AFTER: &str = "retry-after";
 
 /// How long a server asks to be left alone. A header that says nothing usable is none: nonsense
 /// from a server must not decide how long a push waits.
-pub(crate) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
-    let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
+pub(crate) fn retry_after(headers: &Kept, now: Timestamp) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.trim();
     match text.bytes().all(|b| b.is_ascii_digit()) {
         true if text.is_empty() => None,
         // More digits than a number holds mean "very long".
@@ -57,7 +61,6 @@ fn days(year: u64, month: u64, day: u64) -> Option<u64> {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "test code")]
 
-    use http::HeaderValue;
     use proptest::prelude::*;
 
     use super::*;
@@ -66,14 +69,14 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_millis(1_795_219_200_000);
 
     fn read(text: &str) -> Option<Duration> {
-        let mut headers = HeaderMap::new();
-        headers.insert(header::RETRY_AFTER, HeaderValue::from_str(text).unwrap());
+        let mut headers = Kept::default();
+        headers.insert(RETRY_AFTER, text);
         retry_after(&headers, NOW)
     }
 
     #[test]
     fn absent_is_none() {
-        assert_eq!(retry_after(&HeaderMap::new(), NOW), None);
+        assert_eq!(retry_after(&Kept::default(), NOW), None);
     }
 
     #[test]

@@ -161,7 +161,7 @@ impl Line {
             let (hold, reason) = (HoldReason::Credential, error.to_string());
             Outcome::RouteRefused { hold, status: UNSENT, reason, retry_after: None }
         })?;
-        let authorization = room.authorization(newest, self.clock.tick(), SHORTEST_USE);
+        let authorization = room.authorization(newest, || self.clock.tick(), SHORTEST_USE);
         let (background, payload) = self.payloads.of(push).map_err(unsendable)?;
         let post = request(push, background, &self.envelope, &authorization).map_err(unsendable)?;
         let exchange = room.begin(&post, payload)?;
@@ -173,7 +173,7 @@ impl Line {
             Ok(answer) => answer,
             Err(lost) => return lost.into(),
         };
-        let reading = read(&answer, self.clock.now());
+        let reading = read(&answer, || self.clock.now());
         if reading.close_connection {
             room.close_connection();
         }

@@ -83,8 +83,11 @@ fn priority(priority: Priority, background: bool) -> &'static [u8] {
 
 /// The canonical form of a UUID: lower case, 8-4-4-4-12.
 fn uuid(delivery: DeliveryId) -> String {
-    let text = delivery.to_string();
-    [0..8, 8..12, 12..16, 16..20, 20..32].map(|part| text.get(part).unwrap_or_default()).join("-")
+    let mut text = delivery.to_string();
+    for at in [20, 16, 12, 8] {
+        text.insert(at, '-');
+    }
+    text
 }
 
 /// Whether it is a background push, and its payload.

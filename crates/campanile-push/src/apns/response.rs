@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use campanile_core::{HoldReason, Outcome, Timestamp};
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use serde::Deserialize;
 
 use super::request::ID;
@@ -35,10 +35,11 @@ struct Body {
     timestamp: serde_json::Value,
 }
 
-/// Reads `answer`, which came at `now`.
-pub(crate) fn read(answer: &Answer, now: Timestamp) -> Reading {
+/// Reads `answer`, which came at `now`: asked only of who is refused.
+pub(crate) fn read(answer: &Answer, now: impl FnOnce() -> Timestamp) -> Reading {
     if answer.status == StatusCode::OK {
-        let outcome = Outcome::Accepted { provider_id: provider_id(&answer.headers) };
+        let provider_id = answer.headers.get(ID).unwrap_or_default().to_owned();
+        let outcome = Outcome::Accepted { provider_id };
         return Reading { outcome, close_connection: false };
     }
     let body = serde_json::from_slice::<Body>(&answer.body).ok();
@@ -47,7 +48,7 @@ pub(crate) fn read(answer: &Answer, now: Timestamp) -> Reading {
     let refusal = Refusal {
         status: answer.status.as_u16(),
         reason: kept(said, answer.status),
-        retry_after: retry_after(&answer.headers, now),
+        retry_after: retry_after(&answer.headers, now()),
         since: since.map(Timestamp::from_millis),
     };
     let outcome = refusal.outcome(said);
@@ -71,11 +72,6 @@ fn ends_connection(reason: &str) -> bool {
             | "BadCertificateEnvironment"
             | "BadEnvironmentKeyIdInToken"
     )
-}
-
-fn provider_id(headers: &HeaderMap) -> String {
-    let id = headers.get(ID).and_then(|id| id.to_str().ok());
-    id.unwrap_or_default().to_owned()
 }
 
 fn kept(said: &str, status: StatusCode) -> String {

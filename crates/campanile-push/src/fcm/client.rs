@@ -173,7 +173,7 @@ impl Line {
             Ok(answer) => answer,
             Err(lost) => return lost.into(),
         };
-        match read(&answer, self.clock.now()) {
+        match read(&answer, || self.clock.now()) {
             Outcome::CredentialStale { reason } if self.token.refused(bearer) => {
                 let (hold, status) = (HoldReason::Credential, answer.status.as_u16());
                 Outcome::RouteRefused { hold, status, reason, retry_after: None }

@@ -22,8 +22,8 @@ const TROUBLE_WAIT: Duration = Duration::from_secs(10);
 /// The same after too many messages.
 const QUOTA_WAIT: Duration = Duration::from_secs(60);
 
-/// Reads `answer`, which came at `now`.
-pub(super) fn read(answer: &Answer, now: Timestamp) -> Outcome {
+/// Reads `answer`, which came at `now`: asked only of who is refused.
+pub(super) fn read(answer: &Answer, now: impl FnOnce() -> Timestamp) -> Outcome {
     if answer.status == StatusCode::OK {
         let name = serde_json::from_slice::<Accepted>(&answer.body).ok().and_then(|it| it.name);
         return Outcome::Accepted { provider_id: name.unwrap_or_default() };
@@ -31,7 +31,7 @@ pub(super) fn read(answer: &Answer, now: Timestamp) -> Outcome {
     let error = serde_json::from_slice::<Body>(&answer.body).unwrap_or_default().error;
     let refusal = Refusal {
         status: answer.status.as_u16(),
-        retry_after: retry_after(&answer.headers, now),
+        retry_after: retry_after(&answer.headers, now()),
         reason: error.reason(answer.status),
     };
     refusal.outcome(&error)

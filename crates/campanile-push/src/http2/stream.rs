@@ -1,10 +1,10 @@
 //! One request in flight.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::StatusCode;
 use tokio::time::Instant;
 
-use super::{Answer, BODY_LIMIT};
+use super::{Answer, BODY_LIMIT, Kept};
 
 /// One request in flight, and what came of its answer.
 pub(super) struct Stream<R> {
@@ -18,7 +18,7 @@ pub(super) struct Stream<R> {
     pub(super) unsent: Bytes,
     /// The final status, once it is there.
     pub(super) status: Option<StatusCode>,
-    headers: HeaderMap,
+    headers: Kept,
     body: Vec<u8>,
 }
 
@@ -34,14 +34,14 @@ pub(super) enum Read {
 
 impl<R> Stream<R> {
     pub(super) fn new(reply: R, window: i64, unsent: Bytes) -> Self {
-        let (headers, body) = (HeaderMap::new(), Vec::new());
+        let (headers, body) = (Kept::default(), Vec::new());
         Self { reply, deadline: None, window, unsent, status: None, headers, body }
     }
 
     /// A field of the answer's head came.
     pub(super) fn keep(&mut self, name: &'static str, value: &[u8]) {
-        if let Ok(value) = HeaderValue::from_bytes(value) {
-            self.headers.insert(HeaderName::from_static(name), value);
+        if let Ok(value) = std::str::from_utf8(value) {
+            self.headers.insert(name, value);
         }
     }
 
@@ -51,7 +51,7 @@ impl<R> Stream<R> {
             (None, Some(status)) if status.is_informational() => match is_end {
                 true => Read::Malformed,
                 false => {
-                    self.headers.clear();
+                    self.headers = Kept::default();
                     Read::Preliminary
                 }
             },

@@ -101,12 +101,16 @@ impl Connection {
     pub(super) fn authorization(
         &self,
         newest: HeaderValue,
-        now: Tick,
+        now: impl FnOnce() -> Tick,
         shortest_use: Duration,
     ) -> HeaderValue {
         let mut own = self.authorization.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((own, _)) = own.as_ref().filter(|(own, _)| *own == newest) {
+            return own.clone();
+        }
+        let now = now();
         match &*own {
-            Some((own, since)) if *own == newest || now.since(*since) < shortest_use => own.clone(),
+            Some((own, since)) if now.since(*since) < shortest_use => own.clone(),
             _ => {
                 *own = Some((newest.clone(), now));
                 newest

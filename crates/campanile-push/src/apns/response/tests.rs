@@ -1,20 +1,21 @@
 //! One test per row of Apple's table of refusals, and the answers that no table has.
 
 use bytes::Bytes;
-use http::{HeaderValue, header};
 use proptest::prelude::*;
 
 use super::*;
+use crate::http2::Kept;
+use crate::retry_after::RETRY_AFTER;
 
 const NOW: Timestamp = Timestamp::from_millis(1_795_219_200_000);
 
 fn answer(status: u16, body: &str) -> Answer {
     let status = StatusCode::from_u16(status).expect("a status");
-    Answer { status, headers: HeaderMap::new(), body: Bytes::copy_from_slice(body.as_bytes()) }
+    Answer { status, headers: Kept::default(), body: Bytes::copy_from_slice(body.as_bytes()) }
 }
 
 fn refused(status: u16, reason: &str) -> Reading {
-    read(&answer(status, &format!("{{\"reason\":\"{reason}\"}}")), NOW)
+    read(&answer(status, &format!("{{\"reason\":\"{reason}\"}}")), || NOW)
 }
 
 fn outcome(status: u16, reason: &str) -> Outcome {
@@ -46,9 +47,9 @@ fn is_rejected(outcome: &Outcome) -> bool {
 #[test]
 fn ok_is_accepted_with_apples_id() {
     let mut answer = answer(200, "");
-    answer.headers.insert("apns-id", HeaderValue::from_static("0a0b"));
+    answer.headers.insert("apns-id", "0a0b");
     let accepted = Outcome::Accepted { provider_id: "0a0b".to_owned() };
-    assert_eq!(read(&answer, NOW), Reading { outcome: accepted, close_connection: false });
+    assert_eq!(read(&answer, || NOW), Reading { outcome: accepted, close_connection: false });
 }
 
 #[test]
@@ -141,7 +142,7 @@ fn unregistered_is_an_address_gone_since_apples_time() {
         reason: "Unregistered".to_owned(),
         since: Some(Timestamp::from_millis(1_795_219_199_123)),
     };
-    assert_eq!(read(&answer(410, body), NOW).outcome, gone);
+    assert_eq!(read(&answer(410, body), || NOW).outcome, gone);
 }
 
 #[test]
@@ -153,7 +154,7 @@ fn expired_token_is_an_address_gone() {
 fn a_strange_timestamp_does_not_hide_the_reason() {
     for timestamp in ["-1", "1.5", "\"yesterday\"", "null", "[]", "99999999999999999999999"] {
         let body = format!(r#"{{"timestamp":{timestamp},"reason":"Unregistered"}}"#);
-        assert!(is_gone(&read(&answer(410, &body), NOW).outcome), "{timestamp}");
+        assert!(is_gone(&read(&answer(410, &body), || NOW).outcome), "{timestamp}");
     }
 }
 
@@ -179,21 +180,20 @@ fn internal_server_error_is_unavailable() {
 #[test]
 fn service_unavailable_is_unavailable_for_as_long_as_it_says() {
     let mut answer = answer(503, r#"{"reason":"ServiceUnavailable"}"#);
-    answer.headers.insert(header::RETRY_AFTER, HeaderValue::from_static("30"));
+    answer.headers.insert(RETRY_AFTER, "30");
     let unavailable = Outcome::Unavailable {
         status: 503,
         reason: "ServiceUnavailable".to_owned(),
         retry_after: Some(Duration::from_secs(30)),
     };
-    assert_eq!(read(&answer, NOW), Reading { outcome: unavailable, close_connection: false });
+    assert_eq!(read(&answer, || NOW), Reading { outcome: unavailable, close_connection: false });
 }
 
 #[test]
 fn retry_after_may_be_a_date() {
     let mut answer = answer(429, r#"{"reason":"TooManyRequests"}"#);
-    let date = HeaderValue::from_static("Sat, 21 Nov 2026 00:00:10 GMT");
-    answer.headers.insert(header::RETRY_AFTER, date);
-    let outcome = read(&answer, NOW).outcome;
+    answer.headers.insert(RETRY_AFTER, "Sat, 21 Nov 2026 00:00:10 GMT");
+    let outcome = read(&answer, || NOW).outcome;
     let wait = Some(Duration::from_secs(10));
     assert!(matches!(outcome, Outcome::Throttled { retry_after, .. } if retry_after == wait));
 }
@@ -217,7 +217,7 @@ fn unknown_reasons_are_kept_and_the_status_decides() {
 #[test]
 fn without_a_readable_reason_the_status_is_the_reason() {
     for body in ["", "<html>busy</html>", "{\"reason\":7}", "[]", "{}", "\u{0}\u{1}"] {
-        let outcome = read(&answer(503, body), NOW).outcome;
+        let outcome = read(&answer(503, body), || NOW).outcome;
         assert_eq!(outcome.reason(), "503 without a reason", "{body:?}");
         assert!(matches!(outcome, Outcome::Unavailable { .. }));
     }
@@ -226,7 +226,7 @@ fn without_a_readable_reason_the_status_is_the_reason() {
 #[test]
 fn an_answer_no_provider_gives_is_retried() {
     for status in [204, 302, 599] {
-        let outcome = read(&answer(status, ""), NOW).outcome;
+        let outcome = read(&answer(status, ""), || NOW).outcome;
         assert!(matches!(outcome, Outcome::Unavailable { .. }), "{status}: {outcome:?}");
     }
 }
@@ -245,8 +245,8 @@ proptest! {
         body in proptest::collection::vec(any::<u8>(), 0..200),
     ) {
         let status = StatusCode::from_u16(status).expect("a status");
-        let answer = Answer { status, headers: HeaderMap::new(), body: body.into() };
-        let accepted = matches!(read(&answer, NOW).outcome, Outcome::Accepted { .. });
+        let answer = Answer { status, headers: Kept::default(), body: body.into() };
+        let accepted = matches!(read(&answer, || NOW).outcome, Outcome::Accepted { .. });
         prop_assert_eq!(accepted, status == StatusCode::OK);
     }
 }

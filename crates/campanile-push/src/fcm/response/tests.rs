@@ -1,18 +1,19 @@
 //! One test per row of Google's table of refusals, and the answers that no table has.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, header};
 use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+use crate::http2::Kept;
+use crate::retry_after::RETRY_AFTER;
 
 /// 2026-11-21T00:00:00Z.
 const NOW: Timestamp = Timestamp::from_millis(1_795_219_200_000);
 
 fn answer(status: u16, body: &str) -> Answer {
     let status = StatusCode::from_u16(status).expect("a status");
-    Answer { status, headers: HeaderMap::new(), body: Bytes::copy_from_slice(body.as_bytes()) }
+    Answer { status, headers: Kept::default(), body: Bytes::copy_from_slice(body.as_bytes()) }
 }
 
 /// A refusal with these details.
@@ -88,7 +89,7 @@ macro_rules! rows {
     ($($name:ident: $status:literal $word:literal $details:expr, $reason:literal => $check:expr;)*) => {$(
         #[test]
         fn $name() {
-            let outcome = read(&refused($status, $word, Value::Array(Vec::from($details))), NOW);
+            let outcome = read(&refused($status, $word, Value::Array(Vec::from($details))), || NOW);
             assert!($check(&outcome), "{outcome:?}");
             assert_eq!(outcome.reason(), $reason);
         }
@@ -144,10 +145,10 @@ rows! {
 fn ok_is_accepted_with_googles_name_for_it() {
     let name = "projects/bells/messages/0:1";
     let accepted = Outcome::Accepted { provider_id: name.to_owned() };
-    assert_eq!(read(&answer(200, &json!({ "name": name }).to_string()), NOW), accepted);
+    assert_eq!(read(&answer(200, &json!({ "name": name }).to_string()), || NOW), accepted);
     let nameless = Outcome::Accepted { provider_id: String::new() };
     for body in ["", "{}", "[1]", "{\"name\":7}"] {
-        assert_eq!(read(&answer(200, body), NOW), nameless, "{body:?}");
+        assert_eq!(read(&answer(200, body), || NOW), nameless, "{body:?}");
     }
 }
 
@@ -155,8 +156,8 @@ fn ok_is_accepted_with_googles_name_for_it() {
 fn a_wait_that_is_asked_for_is_kept() {
     let with = |status, code: &str, wait: &'static str| {
         let mut answer = refused(status, "…", json!([fcm_error(code)]));
-        answer.headers.insert(header::RETRY_AFTER, HeaderValue::from_static(wait));
-        read(&answer, NOW)
+        answer.headers.insert(RETRY_AFTER, wait);
+        read(&answer, || NOW)
     };
     for (outcome, expected) in [
         (with(429, "QUOTA_EXCEEDED", "5"), secs(5)),
@@ -191,7 +192,7 @@ fn without_a_body_the_status_decides() {
         (302, waits_ten_seconds),
     ] {
         for body in ["", "<html>", "{\"error\":7}", "{\"error\":{\"status\":7,\"details\":{}}}"] {
-            let outcome = read(&answer(status, body), NOW);
+            let outcome = read(&answer(status, body), || NOW);
             assert!(check(&outcome), "{status} {body:?}: {outcome:?}");
             assert_eq!(outcome.reason(), format!("{status} without a reason"));
         }
@@ -200,14 +201,14 @@ fn without_a_body_the_status_decides() {
 
 #[test]
 fn a_long_reason_is_cut() {
-    let outcome = read(&refused(503, &"x".repeat(1000), json!([])), NOW);
+    let outcome = read(&refused(503, &"x".repeat(1000), json!([])), || NOW);
     assert!(outcome.reason().len() <= REASON_LIMIT, "{}", outcome.reason().len());
 }
 
 proptest! {
     #[test]
     fn any_answer_is_read_without_panic(status in 100..1000_u16, body in ".{0,200}") {
-        let _ = read(&answer(status, &body), NOW);
+        let _ = read(&answer(status, &body), || NOW);
     }
 
     #[test]
@@ -215,7 +216,7 @@ proptest! {
         status in 201..1000_u16,
         word in "[A-Z_]{0,20}",
     ) {
-        let outcome = read(&refused(status, &word, json!([rate_limit()])), NOW);
+        let outcome = read(&refused(status, &word, json!([rate_limit()])), || NOW);
         prop_assert!(!is_gone(&outcome), "{:?}", outcome);
     }
 }

@@ -3,17 +3,17 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::HeaderMap;
 use serde_json::{Value, json};
 
 use super::super::config::tests::file;
 use super::*;
+use crate::http2::Kept;
 
 const NOW: Timestamp = Timestamp::from_millis(1_795_219_200_000);
 
 fn answer(status: u16, body: impl ToString) -> Answer {
     let status = StatusCode::from_u16(status).expect("a status");
-    Answer { status, headers: HeaderMap::new(), body: Bytes::from(body.to_string()) }
+    Answer { status, headers: Kept::default(), body: Bytes::from(body.to_string()) }
 }
 
 fn granted_to(body: impl ToString) -> Result<(HeaderValue, Duration), SignInError> {

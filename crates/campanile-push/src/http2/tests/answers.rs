@@ -12,8 +12,8 @@ fn only_end(http2: &mut Http2<u32>) -> (u32, Result<Answer, Failure>) {
 }
 
 fn accepted(body: &'static [u8]) -> Answer {
-    let mut headers = HeaderMap::new();
-    headers.insert("apns-id", http::HeaderValue::from_static("7"));
+    let mut headers = Kept::default();
+    headers.insert("apns-id", "7");
     Answer { status: StatusCode::OK, headers, body: Bytes::from_static(body) }
 }
 
