@@ -11,6 +11,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use bytes::{Buf, BufMut};
 use campanile_core::port::ProjectionError;
 use campanile_core::{Generation, LogIdentity, Partition};
+use fjall::compaction::Leveled;
 use fjall::compaction::filter::Factory;
 use fjall::{
     AbstractTree, Database, Keyspace, KeyspaceCreateOptions, LsmError, PersistMode, Readable,
@@ -33,6 +34,13 @@ const WORKERS: usize = 1;
 const MEMTABLE_BYTES: u64 = 8 << 20;
 /// How large it would grow if nobody but the background thread sealed it.
 const MEMTABLE_LIMIT: u64 = 4 * MEMTABLE_BYTES;
+/// How many files of that are merged at once. A partition's keys are spread over all of them, so
+/// each merge rewrites the whole first level, too: the more at once, the less is rewritten. A read
+/// looks into each, and writes wait when there are twice as many and more.
+const FRESH_FILES: u8 = 8;
+/// How large a merged file grows. The first level has as many of them as are merged at once; so it
+/// is small, and merging into it is over soon.
+const FILE_BYTES: u64 = 8 << 20;
 /// How long the journal may grow.
 const JOURNAL_BYTES: u64 = 64 << 20;
 
@@ -83,8 +91,7 @@ impl Table {
             .max_journaling_size(JOURNAL_BYTES)
             .with_compaction_filter_factories(Arc::new(move |_| Some(filter.clone())))
             .open()?;
-        let create = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_LIMIT);
-        let keyspace = database.keyspace("projection", create)?;
+        let keyspace = database.keyspace("projection", settings)?;
         let sealed = Sealed::start().map_err(fjall::Error::Io)?;
         let broken = AtomicBool::new(false);
         let partitions = log.partitions().map(|_| RwLock::default()).collect();
@@ -248,6 +255,15 @@ impl Drop for Table {
             let _lost = self.store();
         }
     }
+}
+
+/// The settings of a new table; one that is there keeps those it was made with.
+fn settings() -> KeyspaceCreateOptions {
+    let merging =
+        Leveled::default().with_l0_threshold(FRESH_FILES).with_table_target_size(FILE_BYTES);
+    KeyspaceCreateOptions::default()
+        .max_memtable_size(MEMTABLE_LIMIT)
+        .compaction_strategy(Arc::new(merging))
 }
 
 fn read_identity(stored: &[u8]) -> Option<LogIdentity> {
