@@ -83,7 +83,7 @@ mod tests {
     fn allowed(budget: &mut RetryBudget, now: Timestamp, most: u32) -> u32 {
         let policy = RetryPolicy::default();
         let (retry, failed) = (Verdict::RetryAt(now.after(policy.first_wait)), failed());
-        let mut allows = || budget.allow(retry.clone(), &failed, now, 0.5, &policy) == retry;
+        let mut allows = || budget.allow(retry, &failed, now, 0.5, &policy) == retry;
         (0..most).map(|_| u32::from(allows())).sum()
     }
 
@@ -111,11 +111,11 @@ mod tests {
             |verdict: Verdict, outcome: &_| budget.allow(verdict, outcome, NOW, 0.0, &policy);
         let soon = Verdict::RetryAt(NOW.after(policy.first_wait));
         let parked = Verdict::Park(NOW.after(policy.in_memory));
-        assert_eq!(allow(soon.clone(), &failed()), parked);
+        assert_eq!(allow(soon, &failed()), parked);
         let unprocessed = Outcome::Unprocessed { reason: "refused stream".into() };
-        assert_eq!(allow(soon.clone(), &unprocessed), soon, "it was not processed");
+        assert_eq!(allow(soon, &unprocessed), soon, "it was not processed");
         let verdict = Verdict::Park(NOW);
-        assert_eq!(allow(verdict.clone(), &failed()), verdict);
+        assert_eq!(allow(verdict, &failed()), verdict);
         assert_eq!(allow(Verdict::GiveUp, &failed()), Verdict::GiveUp);
     }
 }

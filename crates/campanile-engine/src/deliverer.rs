@@ -166,6 +166,8 @@ pub struct Deliverer {
     looked_at: Tick,
     /// What was last said about routes.
     said: Said,
+    /// What the clock showed when it was last looked at: what is done at once is done at one time.
+    time: (Timestamp, Tick),
     /// Numbers assignments, reads of state and attempts.
     numbers: u64,
 }
@@ -238,6 +240,7 @@ impl Deliverer {
             reads_begun: 0,
             looked_at: Tick::default(),
             said: Said::default(),
+            time: Default::default(),
             numbers: 0,
         }
     }
@@ -270,6 +273,7 @@ impl Deliverer {
     ) -> Result<ControlFlow<()>, ReadError> {
         let mut wake = self.wake(reader, shutdown).await;
         for left in (0..TURN).rev() {
+            self.look_at_clock();
             match wake {
                 Wake::Group(event) => self.on_group(event, reader).await?,
                 Wake::Loaded { partition, load, keys, views } => {
@@ -293,6 +297,7 @@ impl Deliverer {
             let Some(more) = more.flatten() else { break };
             wake = more;
         }
+        self.look_at_clock();
         self.catch_up();
         self.dispatch(reader);
         self.flow(reader);
@@ -341,7 +346,7 @@ impl Deliverer {
     }
 
     fn on_timer(&mut self) {
-        let now = self.parts.clock.tick();
+        let (_, now) = self.now();
         self.log_rests_until = self.log_rests_until.filter(|until| now < *until);
         for lane in self.lanes.wake(now) {
             self.advance(lane);
@@ -369,28 +374,19 @@ impl Deliverer {
             Ok(GroupEvent::Lost(partition)) => self.forget(partition),
             Err(ReadError::Unavailable { reason }) => {
                 tracing::warn!(%reason, "log unavailable");
-                self.log_rests_until = Some(self.parts.clock.tick().after(LOG_RESTS));
+                self.log_rests_until = Some(self.now().1.after(LOG_RESTS));
             }
             Err(error) => return Err(error),
         }
         Ok(())
     }
 
-    /// Drops everything about a partition that is another worker's from now on.
-    fn forget(&mut self, partition: Partition) {
-        self.partitions.remove(&partition);
-        self.lanes.drop_partition(partition);
-        self.outbox.drop_partition(partition);
-        self.uncommitted.remove(&partition);
-        self.holding.remove(&partition);
-        self.routes.drop_partition(partition);
-        self.condemned.retain(|_, of| *of != partition);
-        // A timer without anything to do would fire for ever.
-        self.unwritten_since = self.unwritten_since.filter(|_| self.outbox.len() > 0);
-        self.uncommitted_since = self.uncommitted_since.filter(|_| !self.uncommitted.is_empty());
+    /// What is done until it is called again is done at this time.
+    fn look_at_clock(&mut self) {
+        self.time = (self.parts.clock.now(), self.parts.clock.tick());
     }
 
-    fn now(&self) -> (Timestamp, Tick) {
-        (self.parts.clock.now(), self.parts.clock.tick())
+    const fn now(&self) -> (Timestamp, Tick) {
+        self.time
     }
 }

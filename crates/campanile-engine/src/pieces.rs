@@ -52,6 +52,10 @@ impl Pieces {
         self.known.len()
     }
 
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &PieceKey> {
+        self.known.keys()
+    }
+
     pub(crate) fn retain(&mut self, keep: impl Fn(&PieceKey) -> bool) {
         self.known.retain(|key, _| keep(key));
     }

@@ -32,7 +32,7 @@ impl Deliverer {
         if !is_news && self.holding.is_empty() {
             return;
         }
-        let now = self.parts.clock.tick();
+        let (_, now) = self.now();
         if !is_news && now < self.said.at.after(EVERY) {
             return;
         }

@@ -116,7 +116,7 @@ impl Deliverer {
             return;
         }
         self.routes.forget_lost_probes(&self.lanes);
-        self.looked_at = self.parts.clock.tick();
+        self.looked_at = self.now().1;
         let (routes, tick) = (&self.routes, self.looked_at);
         let owned = self.holding.iter().filter_map(|it| Some((*it, self.partitions.get(it)?)));
         let may_send = |(_, it): &(_, &Intake)| !it.is_revoking && it.has_taken_over(tick);
@@ -141,7 +141,7 @@ impl Deliverer {
 
     fn catch_up_on(&mut self, partition: Partition, kind: &Kind) {
         let (route, place) = (&kind.0, (partition, kind.1));
-        let tick = self.parts.clock.tick();
+        let (_, tick) = self.now();
         let Some(is_open) = self.routes.may_read(route, place, tick) else { return };
         let (has_room, has_spare) = (self.has_room(), self.takes_less_than(3));
         let Some(intake) = self.partitions.get_mut(&partition) else { return };

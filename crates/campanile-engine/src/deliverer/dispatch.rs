@@ -29,7 +29,7 @@ impl Deliverer {
                     continue;
                 }
             };
-            let (arrival, tick) = (job.arrival, self.parts.clock.tick());
+            let (arrival, (_, tick)) = (job.arrival, self.now());
             let state = self.routes.get(&route);
             let must_wait = state.lacks_probe() && self.overtakes(job, &lane, &route);
             let state = self.routes.get(&route);
@@ -61,7 +61,7 @@ impl Deliverer {
         let intake = self.partitions.get(&job.partition).ok_or(Suppression::EndpointGone)?;
         let reach = intake.view.reach(job.user);
         let item = intake.view.item(job.user, job.delivery.item);
-        let due = still_due(reach, item, &job.delivery, self.parts.clock.now());
+        let due = still_due(reach, item, &job.delivery, self.now().0);
         let is_show = job.delivery.kind.shows();
         let planted = self.parts.planted;
         let was_put_off = job.delivery.attempts > 0 || job.owed.backlog != 0;
@@ -96,7 +96,7 @@ impl Deliverer {
     }
 
     fn fill(&mut self, route: &Route, reader: &dyn GroupReader) {
-        let tick = self.parts.clock.tick();
+        let (_, tick) = self.now();
         while self.routes.claim_slot(route, tick, self.parts.config.slots) {
             let (pusher, asked) = (self.parts.pusher.clone(), route.clone());
             let mut room: BoxFuture<'static, Wake> = Box::pin(async move {
@@ -131,7 +131,7 @@ impl Deliverer {
     }
 
     fn send_next(&mut self, route: &Route, slot: Box<dyn Slot>, reader: &dyn GroupReader) {
-        let tick = self.parts.clock.tick();
+        let (_, tick) = self.now();
         while let Some(((_, arrival), lane)) = self.routes.get(route).ready.pop_first() {
             let Some((job, Step::Ready)) = self.lanes.first(&lane) else { continue };
             if job.arrival != arrival {
@@ -187,7 +187,7 @@ impl Deliverer {
         (slot, push): (Box<dyn Slot>, Push),
     ) {
         self.numbers += 1;
-        let (attempt, tick) = (self.numbers, self.parts.clock.tick());
+        let (attempt, (_, tick)) = (self.numbers, self.now());
         for told in along.iter().flat_map(|along| &along.lanes).chain([&lane]) {
             let Some(lane) = self.lanes.get_mut(told) else { continue };
             lane.step = Step::InFlight { attempt };

@@ -32,7 +32,7 @@ impl Deliverer {
     /// Follows a delivery that `event` calls for, if the event is followed.
     pub(super) fn follow(&self, event: &Recorded) -> Option<Box<Followed>> {
         let parent = TraceContext::parse(event.fact.cause.as_deref()?)?;
-        let delivery = Work::begin(&*self.parts.tracer, Some(&parent), self.parts.clock.tick())?;
+        let delivery = Work::begin(&*self.parts.tracer, Some(&parent), self.now().1)?;
         Some(Box::new(Followed { delivery, attempt: None }))
     }
 
@@ -53,7 +53,7 @@ impl Deliverer {
         let failure = (!is_taken).then(|| outcome.reason().to_owned());
         let kind = (format!("push {}", job.delivery.platform.name()).into(), SpanKind::Client);
         let tracer = &self.parts.tracer;
-        tracer.record(attempt.end(self.parts.clock.tick(), kind, attributes, failure));
+        tracer.record(attempt.end(self.now().1, kind, attributes, failure));
     }
 
     /// A delivery ended.
@@ -102,7 +102,7 @@ impl Deliverer {
         attributes.push(("campanile.outcome", Attribute::Text(outcome.into())));
         let kind = (format!("deliver {}", delivery.platform.name()).into(), SpanKind::Consumer);
         let tracer = &self.parts.tracer;
-        tracer.record(followed.delivery.end(self.parts.clock.tick(), kind, attributes, failure));
+        tracer.record(followed.delivery.end(self.now().1, kind, attributes, failure));
     }
 }
 

@@ -144,6 +144,20 @@ impl Deliverer {
         self.restore(partition, &holds).await
     }
 
+    /// Drops everything about a partition that is another worker's from now on.
+    pub(super) fn forget(&mut self, partition: Partition) {
+        self.partitions.remove(&partition);
+        self.lanes.drop_partition(partition);
+        self.outbox.drop_partition(partition);
+        self.uncommitted.remove(&partition);
+        self.holding.remove(&partition);
+        self.routes.drop_partition(partition);
+        self.condemned.retain(|_, of| *of != partition);
+        // A timer without anything to do would fire for ever.
+        self.unwritten_since = self.unwritten_since.filter(|_| self.outbox.len() > 0);
+        self.uncommitted_since = self.uncommitted_since.filter(|_| !self.uncommitted.is_empty());
+    }
+
     /// Records of a partition arrived.
     ///
     /// # Errors
@@ -186,7 +200,7 @@ impl Deliverer {
     /// Processes batches as far as the state for them is known.
     pub(super) fn process(&mut self, partition: Partition) {
         loop {
-            let now = self.parts.clock.now();
+            let (now, _) = self.now();
             let Some(intake) = self.partitions.get_mut(&partition) else { return };
             if intake.loading.is_some() {
                 return;

@@ -5,7 +5,6 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use campanile_core::port::PieceKey;
 use campanile_core::{
     AppId, Delivery, DeliveryId, EndpointId, NotificationId, Partition, Tick, Timestamp, Urgency,
     UserRef,
@@ -179,13 +178,9 @@ impl Lanes {
         self.jobs = self.lanes.values().map(|lane| lane.jobs.len()).sum();
     }
 
-    /// The pieces that jobs will be checked against.
-    pub(crate) fn needed(&self) -> Set<PieceKey> {
-        let jobs = self.lanes.values().flat_map(|lane| &lane.jobs);
-        let keys = jobs.flat_map(|job| {
-            [PieceKey::Reach(job.user), PieceKey::Item(job.user, job.delivery.item)]
-        });
-        keys.collect()
+    /// The items that jobs will be checked against.
+    pub(crate) fn needed(&self) -> Set<NotificationId> {
+        self.lanes.keys().map(|(_, item, _)| *item).collect()
     }
 
     /// How many jobs are being sent.

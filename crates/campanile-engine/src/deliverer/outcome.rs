@@ -28,10 +28,12 @@ impl Deliverer {
         state.health.record(outcome, now);
         state.budget.record(outcome);
         let job = match self.lanes.first(&lane) {
-            Some((job, Step::InFlight { attempt: current })) if current == attempt => job.clone(),
+            Some((job, Step::InFlight { attempt: current })) if current == attempt => job,
             _ => return,
         };
-        self.tell_attempt(&job, outcome);
+        self.tell_attempt(job, outcome);
+        let (arrival, attempts, posted) = (job.arrival, job.attempts, job.posted);
+        let (partition, owed) = (job.partition, job.owed);
         // Drawn only for what may be tried again, which most is not.
         let jitter = match outcome {
             Outcome::Accepted { .. } => 0.0,
@@ -39,17 +41,17 @@ impl Deliverer {
         };
         let policy = &self.parts.config.policy;
         let state = self.routes.get(route);
-        let is_probe = state.is_probe(lane, job.arrival);
-        let verdict = judge(outcome, job.attempts, now, jitter, &state.health, policy);
+        let is_probe = state.is_probe(lane, arrival);
+        let verdict = judge(outcome, attempts, now, jitter, &state.health, policy);
         let verdict = match is_probe {
             true => self.tried(route, outcome, verdict, jitter),
             false => self.within_budget(route, outcome, verdict, jitter),
         };
-        match verdict.clone() {
+        match verdict {
             Verdict::Done => {
                 let telemetry = &self.parts.telemetry;
                 telemetry.deliverer_accepted.add(1);
-                if let Some(posted) = job.posted {
+                if let Some(posted) = posted {
                     telemetry.deliverer_accepted_after_seconds.record(now.since(posted), 1);
                 }
                 let provider_id = match outcome {
@@ -70,13 +72,13 @@ impl Deliverer {
                 self.park(&lane, until, outcome.reason().to_owned(), PutOff::Failed)
             }
             Verdict::RetireEndpoint(reason) => {
-                self.retire(lane, &job, registration, reason, outcome);
+                self.retire(lane, registration, reason, outcome);
             }
             Verdict::HoldRoute(why, until) => {
                 self.hold(route, until, why, outcome.reason(), is_probe);
                 self.hold_back(&lane, route);
                 if is_probe {
-                    self.try_another(job.partition, route, job.owed);
+                    self.try_another(partition, route, owed);
                 }
             }
         }
@@ -95,7 +97,7 @@ impl Deliverer {
         jitter: f64,
     ) -> Verdict {
         let Verdict::RetryAt(at) = verdict else { return verdict };
-        let (now, policy) = (self.parts.clock.now(), &self.parts.config.policy);
+        let ((now, _), policy) = (self.now(), &self.parts.config.policy);
         let budget = &mut self.routes.get(route).budget;
         let allowed = budget.allow(Verdict::RetryAt(at), outcome, now, jitter, policy);
         if matches!(allowed, Verdict::Park(_)) {
@@ -241,12 +243,12 @@ impl Deliverer {
     fn retire(
         &mut self,
         lane: LaneKey,
-        job: &Job,
         tried: RegistrationId,
         reason: RetireReason,
         outcome: &Outcome,
     ) {
         let Outcome::AddressGone { status, reason: said, since } = outcome else { return };
+        let Some((job, _)) = self.lanes.first(&lane) else { return };
         let intake = self.partitions.get(&job.partition);
         let current = intake
             .and_then(|intake| intake.view.reach(job.user).endpoints.get(&job.delivery.endpoint));

@@ -87,7 +87,7 @@ impl Deliverer {
     /// delivery is of one route.
     fn share(&mut self, partition: Partition, read: &Pending) {
         let Part::From(begin) = read.part else { return };
-        let (has_room, tick) = (self.has_room(), self.parts.clock.tick());
+        let (has_room, (_, tick)) = (self.has_room(), self.now());
         let Some(intake) = self.partitions.get_mut(&partition).filter(|_| has_room) else { return };
         let live = intake.view.read_to();
         for ((route, urgency), backlog) in &mut intake.backlogs {

@@ -15,7 +15,7 @@ impl Deliverer {
         if self.is_writing || self.outbox.len() == 0 {
             return;
         }
-        let tick = self.parts.clock.tick();
+        let (_, tick) = self.now();
         let since = *self.unwritten_since.get_or_insert(tick);
         let config = &self.parts.config;
         if self.outbox.len() < config.flush_at && tick < since.after(config.flush_after) {
@@ -48,7 +48,7 @@ impl Deliverer {
         if self.uncommitted.is_empty() {
             return;
         }
-        let tick = self.parts.clock.tick();
+        let (_, tick) = self.now();
         let since = *self.uncommitted_since.get_or_insert(tick);
         if tick >= since.after(self.parts.config.commit_after) {
             self.commit(reader).await;
@@ -124,6 +124,7 @@ impl Deliverer {
                 wake = self.wake(reader, &mut never) => wake,
                 () = sleep(left) => break,
             };
+            self.look_at_clock();
             match wake {
                 Wake::Sent { lane, along, attempt, route, registration, outcome } => {
                     self.on_sent((lane, attempt), along, &route, registration, &outcome);

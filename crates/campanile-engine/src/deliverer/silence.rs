@@ -10,10 +10,10 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use campanile_core::port::{PieceKey, Push, PushBody, Told};
+use campanile_core::port::{Push, PushBody, Told};
 use campanile_core::{
-    DeliveryId, DeliveryKind, End, EndpointId, Outcome, PutOff, Route, SilentBudget, Tick, Verdict,
-    compose,
+    DeliveryId, DeliveryKind, End, EndpointId, NotificationId, Outcome, PutOff, Route,
+    SilentBudget, Tick, Verdict, compose,
 };
 
 use super::Deliverer;
@@ -153,15 +153,12 @@ impl Silence {
         told
     }
 
-    /// The pieces that changes that wait are checked against.
-    pub(super) fn needed(&self) -> impl Iterator<Item = PieceKey> {
+    /// The items that changes that wait are checked against.
+    pub(super) fn needed(&self) -> impl Iterator<Item = NotificationId> {
         // Mostly nothing waits, and there may be very many devices.
         let known = [&self.recent, &self.former].into_iter().filter(|_| self.waiting > 0);
         let devices = known.flat_map(|devices| devices.values());
-        let jobs = devices.flat_map(|device| &device.waiting).map(|waiting| &waiting.job);
-        jobs.flat_map(|job| {
-            [PieceKey::Reach(job.user), PieceKey::Item(job.user, job.delivery.item)]
-        })
+        devices.flat_map(|device| &device.waiting).map(|waiting| waiting.job.delivery.item)
     }
 }
 
@@ -173,7 +170,7 @@ impl Deliverer {
         if job.delivery.kind != DeliveryKind::Sync || !SilentBudget::binds(route.platform) {
             return None;
         }
-        let tick = self.parts.clock.tick();
+        let (_, tick) = self.now();
         let wait = self.silence.wait(job.delivery.endpoint, tick, self.parts.config.silent);
         let arrival = job.arrival;
         (!wait.is_zero() && !self.routes.get(route).is_probe(*lane, arrival)).then_some(wait)
@@ -241,7 +238,7 @@ impl Deliverer {
             self.parts.telemetry.deliverer_told_early.add(push.along.len());
             return None;
         }
-        let at = self.parts.clock.tick();
+        let (_, at) = self.now();
         let forgotten = self.silence.sent(endpoint, at, self.parts.config.silent);
         self.parts.telemetry.deliverer_devices_forgotten.add(forgotten);
         let lanes = if is_raw { Vec::new() } else { self.tell_ready(lane, route, push) };

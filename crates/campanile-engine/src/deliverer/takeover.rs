@@ -74,7 +74,7 @@ impl Deliverer {
 
     /// It was found out.
     pub(super) fn on_took_over(&mut self, partition: Partition, assignment: u64, told: &Learned) {
-        let by = self.parts.clock.tick().after(LONGEST);
+        let by = self.now().1.after(LONGEST);
         let intake = self.partitions.get_mut(&partition);
         if let Some(intake) = intake.filter(|intake| intake.assignment == assignment) {
             told.sweeps.iter().for_each(|sweep| intake.view.learn(sweep));

@@ -230,12 +230,17 @@ impl View {
         self.pieces.len().saturating_sub(self.kept) > most / GROWTH
     }
 
-    /// Forgets pieces that are not `needed`: items and requests first, which are seldom asked for
-    /// again, and users' endpoints too if more than `most` pieces are left.
-    pub(crate) fn forget(&mut self, most: usize, needed: &Set<PieceKey>) {
-        self.pieces.retain(|key| matches!(key, PieceKey::Reach(_)) || needed.contains(key));
+    /// Forgets pieces that no `needed` item needs: items and requests first, which are seldom asked
+    /// for again, and users' endpoints too if more than `most` pieces are left.
+    pub(crate) fn forget(&mut self, most: usize, needed: &Set<NotificationId>) {
+        self.pieces.retain(|key| match key {
+            PieceKey::Item(_, item) => needed.contains(item),
+            key => matches!(key, PieceKey::Reach(_)),
+        });
         if self.pieces.len() > most {
-            self.pieces.retain(|key| needed.contains(key));
+            let items = self.pieces.keys().filter(|key| matches!(key, PieceKey::Item(..)));
+            let users: Set<UserRef> = items.map(PieceKey::user).collect();
+            self.pieces.retain(|key| users.contains(&key.user()));
         }
         self.kept = self.pieces.len();
     }
