@@ -23,6 +23,7 @@ mod outcome;
 mod progress;
 mod reread;
 mod routes;
+mod sealed;
 mod settle;
 mod silence;
 mod takeover;

@@ -15,8 +15,8 @@ mod arbitrary;
 use bytes::Bytes;
 use campanile_core::{Event, Fact};
 use campanile_proto::codec::{
-    decode_agenda_entry, decode_fact, decode_piece, decode_receipt, encode_agenda_entry,
-    encode_fact, encode_piece, encode_receipt,
+    Heading, decode_agenda_entry, decode_fact, decode_piece, decode_receipt, encode_agenda_entry,
+    encode_fact, encode_piece, encode_receipt, heading_of_post,
 };
 use campanile_proto::v1;
 use proptest::prelude::*;
@@ -25,7 +25,16 @@ use prost::Message;
 proptest! {
     #[test]
     fn facts(fact in arbitrary::fact()) {
-        prop_assert_eq!(decode_fact(&encode_fact(&fact)), Ok(fact));
+        let heading = match &fact.event {
+            Event::NotificationPosted(posted) => {
+                let (item, platforms) = (posted.id, posted.platforms);
+                Some(Heading { item, platforms, request: posted.request.map(|stamp| stamp.key) })
+            }
+            _ => None,
+        };
+        let bytes = encode_fact(&fact);
+        prop_assert_eq!(heading_of_post(&bytes), heading);
+        prop_assert_eq!(decode_fact(&bytes), Ok(fact));
     }
 
     #[test]

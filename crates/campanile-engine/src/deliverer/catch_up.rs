@@ -33,7 +33,7 @@ impl Intake {
         // One after the other.
         let last = self.planned_last;
         let next = pending.min_by_key(|it| (it.number <= last, it.number))?;
-        Some((next.number, self.view.missing(&next.pending.as_ref()?.events, now)))
+        Some((next.number, self.view.missing(next.pending.as_ref()?.events.iter(), now)))
     }
 }
 

@@ -13,11 +13,12 @@ use super::backlog::{Backlog, Kind, Owed};
 use super::ended::Latest;
 use super::lanes::Job;
 use super::progress::Tracker;
+use super::sealed::Read;
 use super::takeover::Takeover;
 use super::view::View;
 use super::{Deliverer, Wake, load};
 use crate::planted::{Bug, Planted};
-use crate::projector::{check_format, decode};
+use crate::projector::check_format;
 
 /// Batches of a partition that wait while the state for the first is read.
 const BATCHES: usize = 2;
@@ -54,7 +55,7 @@ pub(crate) struct Intake {
 /// Records read together.
 #[derive(Debug)]
 struct Batch {
-    events: Vec<Arc<Recorded>>,
+    read: Vec<Read>,
     /// The offset after the last record, whether or not it could be opened.
     end: Offset,
 }
@@ -126,6 +127,7 @@ impl Deliverer {
     /// A partition is this worker's from now on.
     pub(super) async fn assigned(&mut self, progress: Progress) -> Result<(), ReadError> {
         let (platform, planted) = (self.parts.config.platform, self.parts.planted);
+        let telemetry = self.parts.telemetry.clone();
         let (partition, partitions) = (progress.partition, self.parts.events.identity().partitions);
         self.forget(partition);
         self.numbers += 1;
@@ -133,12 +135,12 @@ impl Deliverer {
         if planted.has(Bug::ReplayThroughLivePath) {
             let limit = ReadLimit { records: 100_000, bytes: usize::MAX };
             let all = self.parts.events.read(partition, Offset(0), limit).await?;
-            let view = View::new(platform, Offset(0), partitions, planted);
+            let view = View::new(platform, Offset(0), partitions, telemetry, planted);
             let replay = Progress::from(partition, Offset(0));
             self.partitions.insert(partition, Intake::new(view, replay, assignment));
             return self.take_in(partition, all.records);
         }
-        let view = View::new(platform, progress.next, partitions, planted);
+        let view = View::new(platform, progress.next, partitions, telemetry, planted);
         let holds = progress.holds.clone();
         self.partitions.insert(partition, Intake::new(view, progress, assignment));
         self.restore(partition, &holds).await
@@ -168,14 +170,15 @@ impl Deliverer {
         records: Vec<Record>,
     ) -> Result<(), ReadError> {
         check_format(partition, &records)?;
-        let generation = self.parts.events.identity().generation;
+        let (generation, telemetry) =
+            (self.parts.events.identity().generation, &self.parts.telemetry);
         let Some(intake) = self.partitions.get_mut(&partition) else { return Ok(()) };
         let Some(end) = records.last().map(|record| record.offset.next()) else { return Ok(()) };
-        let events = records.iter().filter_map(|record| {
+        let read = records.into_iter().filter_map(|record| {
             let position = Position { generation, partition, offset: record.offset };
-            decode(record, position, &self.parts.telemetry).map(Arc::new)
+            Read::new(record, position, telemetry)
         });
-        intake.waiting.push_back(Batch { events: events.collect(), end });
+        intake.waiting.push_back(Batch { read: read.collect(), end });
         self.process(partition);
         Ok(())
     }
@@ -217,16 +220,22 @@ impl Deliverer {
                 self.load(partition, missing);
                 return;
             }
-            let Some(batch) = intake.waiting.front() else { return };
-            let missing = intake.view.missing(&batch.events, now);
+            let Some(batch) = intake.waiting.front_mut() else { return };
+            let mut missing = intake.view.open(&mut batch.read);
+            if missing.is_empty() {
+                missing = intake.view.missing(batch.read.iter().filter_map(Read::opened), now);
+            }
             if !missing.is_empty() {
                 self.load(partition, missing);
                 return;
             }
             intake.live_is_next = false;
             let Some(batch) = intake.waiting.pop_front() else { return };
-            for event in &batch.events {
-                self.plan(partition, event);
+            for read in batch.read {
+                match read {
+                    Read::Open(event) => self.plan(partition, &event),
+                    Read::Sealed(_) => self.pass_over(partition, read),
+                }
             }
             if let Some(intake) = self.partitions.get_mut(&partition) {
                 if let Some(last) = batch.end.0.checked_sub(1) {
@@ -249,6 +258,15 @@ impl Deliverer {
             let (keys, views) = load.await;
             Wake::Loaded { partition, load: number, keys, views }
         }));
+    }
+
+    /// A post was read that nobody has to hear of.
+    fn pass_over(&mut self, partition: Partition, read: Read) {
+        let Some(intake) = self.partitions.get_mut(&partition) else { return };
+        let offset = read.position().offset;
+        intake.view.hold(read);
+        intake.pass(offset);
+        intake.tracker.pass(offset);
     }
 
     fn plan(&mut self, partition: Partition, event: &Arc<Recorded>) {

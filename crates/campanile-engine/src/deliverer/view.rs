@@ -12,12 +12,14 @@ use std::time::Duration;
 
 use campanile_core::port::{Piece, PieceKey, Views};
 use campanile_core::{
-    AgendaEntry, AppId, Due, Event, Item, NotificationId, Offset, Platform, Reach, Recorded, State,
-    Suppression, Sweeps, Timestamp, UserRef, touches,
+    AgendaEntry, AppId, Due, Event, Item, NotificationId, Offset, Platform, Reach, Recorded,
+    RequestKey, State, Suppression, Sweeps, Timestamp, UserRef, touches,
 };
 
+use super::sealed::{Read, requested};
 use crate::pieces::{Pieces, Set};
 use crate::planted::{Bug, Planted};
+use crate::telemetry::Telemetry;
 
 /// Events held to be folded onto what the projection answers: so many of all partitions.
 const HELD: usize = 8192;
@@ -37,7 +39,7 @@ pub(crate) struct View {
     pieces: Pieces,
     /// How many pieces were left when some were last forgotten.
     kept: usize,
-    held: VecDeque<Arc<Recorded>>,
+    held: VecDeque<Read>,
     /// How many events may be held.
     may_hold: usize,
     /// The offset from which on all events are held.
@@ -47,6 +49,7 @@ pub(crate) struct View {
     /// Sweeps that were read, until they are carried out and after.
     sweeps: Sweeps,
     nobody: Reach,
+    telemetry: Arc<Telemetry>,
     planted: Planted,
 }
 
@@ -56,6 +59,7 @@ impl View {
         platform: Platform,
         position: Offset,
         partitions: u16,
+        telemetry: Arc<Telemetry>,
         planted: Planted,
     ) -> Self {
         let (least, most) = HELD_OF_ONE;
@@ -69,6 +73,7 @@ impl View {
             read_to: position,
             sweeps: Sweeps::default(),
             nobody: Reach::default(),
+            telemetry,
             planted,
         }
     }
@@ -76,8 +81,12 @@ impl View {
     /// The pieces that must be read before `events` can be folded and planned; asked again after
     /// each read, until there are none. Whoever has no endpoint of the platform costs no more than
     /// finding that out.
-    pub(crate) fn missing(&mut self, events: &[Arc<Recorded>], now: Timestamp) -> Vec<PieceKey> {
-        let wanting: Vec<_> = events.iter().filter(|event| self.needs_state(event)).collect();
+    pub(crate) fn missing<'a>(
+        &mut self,
+        events: impl Iterator<Item = &'a Arc<Recorded>> + Clone,
+        now: Timestamp,
+    ) -> Vec<PieceKey> {
+        let wanting: Vec<_> = events.clone().filter(|event| self.needs_state(event)).collect();
         let reaches = wanting.iter().map(|event| PieceKey::Reach(event.fact.user));
         let reaches: BTreeSet<_> = reaches.filter(|key| !self.pieces.is_known(key)).collect();
         if !reaches.is_empty() {
@@ -85,7 +94,7 @@ impl View {
         }
         let registers =
             |event: &&Arc<Recorded>| matches!(event.fact.event, Event::EndpointRegistered { .. });
-        let registering = events.iter().filter(registers).map(|event| event.fact.user);
+        let registering = events.clone().filter(registers).map(|event| event.fact.user);
         let registering: BTreeSet<UserRef> = registering.collect();
         let may_hear = |event: &Recorded| {
             matches!(event.fact.event, Event::CameDue(_) | Event::RedeliveryRequested(_))
@@ -98,26 +107,23 @@ impl View {
         }
         let touched = hearing.iter().flat_map(|it| touches(it.fact.user, &it.fact.event));
         let mut keys: BTreeSet<_> = touched.filter(|key| !self.pieces.is_known(key)).collect();
-        self.add_requests(&mut keys, events.iter());
+        self.add_requests(&mut keys, events.filter_map(|event| requested(event)));
         // What is read is folded on from what is held.
         if !keys.is_empty() {
-            self.add_requests(&mut keys, self.held.iter());
+            self.add_requests(&mut keys, self.held.iter().filter_map(Read::requested));
         }
         keys.into_iter().collect()
     }
 
     /// An item is only as good as the verdict on each of its posts: adds the unknown requests of
     /// posts whose item is known, or is among the `keys` to be read.
-    fn add_requests<'a>(
+    fn add_requests(
         &self,
         keys: &mut BTreeSet<PieceKey>,
-        events: impl Iterator<Item = &'a Arc<Recorded>>,
+        posts: impl Iterator<Item = (UserRef, NotificationId, RequestKey)>,
     ) {
-        for event in events {
-            let Event::NotificationPosted(posted) = &event.fact.event else { continue };
-            let Some(stamp) = posted.request else { continue };
-            let item = PieceKey::Item(event.fact.user, posted.id);
-            let request = PieceKey::Request(event.fact.user, stamp.key);
+        for (user, item, request) in posts {
+            let (item, request) = (PieceKey::Item(user, item), PieceKey::Request(user, request));
             if !self.pieces.is_known(&request)
                 && (self.pieces.is_known(&item) || keys.contains(&item))
             {
@@ -142,9 +148,21 @@ impl View {
     }
 
     /// Whether the user has an endpoint of the platform.
-    fn has_endpoint(&self, user: UserRef) -> bool {
+    pub(super) fn has_endpoint(&self, user: UserRef) -> bool {
         let mut endpoints = self.reach(user).endpoints.values();
         endpoints.any(|endpoint| endpoint.address.platform() == self.platform)
+    }
+
+    pub(super) const fn platform(&self) -> Platform {
+        self.platform
+    }
+
+    pub(super) fn telemetry(&self) -> &Telemetry {
+        &self.telemetry
+    }
+
+    pub(super) fn is_known(&self, key: &PieceKey) -> bool {
+        self.pieces.is_known(key)
     }
 
     /// The offset after the last event folded.
@@ -162,13 +180,19 @@ impl View {
         let users: BTreeSet<UserRef> = keys.iter().map(PieceKey::user).collect();
         let (read, as_of) = (keys.iter().zip(views.pieces), views.checkpoint);
         read.for_each(|(key, piece)| self.pieces.put(*key, piece, as_of));
-        while self.held.front().is_some_and(|event| event.position.offset < views.checkpoint) {
+        while self.held.front().is_some_and(|read| read.position().offset < views.checkpoint) {
             self.held.pop_front();
         }
         self.held_from = self.held_from.max(views.checkpoint.min(self.read_to));
-        for event in &self.held {
-            if users.contains(&event.fact.user) {
-                self.pieces.fold(event);
+        for read in self.held.iter().filter(|read| users.contains(&read.user())) {
+            match read {
+                Read::Open(event) => drop(self.pieces.fold(event)),
+                Read::Sealed(sealed) => {
+                    sealed
+                        .open(&self.telemetry)
+                        .iter()
+                        .for_each(|event| drop(self.pieces.fold(event)));
+                }
             }
         }
     }
@@ -182,11 +206,17 @@ impl View {
     pub(crate) fn fold(&mut self, event: &Arc<Recorded>) {
         self.pieces.fold(event);
         self.sweeps.read(event);
-        self.read_to = event.position.offset.next();
-        self.held.push_back(event.clone());
+        self.hold(Read::Open(event.clone()));
+    }
+
+    /// Takes note of what the worker read and folded, or had no need to fold: what of it concerns a
+    /// piece is folded onto that when the projection answers it.
+    pub(crate) fn hold(&mut self, read: Read) {
+        self.read_to = read.position().offset.next();
+        self.held.push_back(read);
         if self.held.len() > self.may_hold {
             self.held.pop_front();
-            let first = self.held.front().map(|event| event.position.offset);
+            let first = self.held.front().map(|read| read.position().offset);
             self.held_from = first.unwrap_or(self.held_from);
         }
     }
@@ -308,7 +338,7 @@ mod tests {
 
     /// Whether a worker that stands at 10 takes the item for new, `late` after it was posted.
     fn is_new(offset: u64, name: Option<&str>, late: Duration) -> Option<bool> {
-        let mut view = View::new(Platform::Apns, Offset(10), 1, Planted::default());
+        let mut view = View::new(Platform::Apns, Offset(10), 1, Arc::default(), Planted::default());
         view.know_if_new(&post(offset, name)?, Timestamp::from_millis(1000).after(late));
         Some(view.pieces.is_known(&PieceKey::Item(USER, ITEM)))
     }
