@@ -4,8 +4,9 @@
 //! - Only what such a client needs: no server push, no priorities, no tunnels, bodies short enough
 //!   to be kept. What the standard makes a connection error is one here, and ends it.
 //! - Three ends of a request, never mixed up: an answer, [`Failure::Unprocessed`], and the rest.
-//! - Bounded: as many streams as the caller begins, each with an answer of at most [`BODY_LIMIT`];
-//!   what the peer makes us say is bounded by [`Http2::is_flooded`].
+//! - Bounded: as many streams as the caller begins, each with a body of at most [`BODY_LIMIT`] and a
+//!   few short headers; what waits to be sent; and, by [`Http2::is_flooded`], what the peer makes us
+//!   say. A frame costs the same however many streams there are.
 //!
 //! Why it is our own: docs/adr/0023-http2-client.md.
 
@@ -18,6 +19,7 @@ mod stream;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -33,7 +35,7 @@ use stream::Stream;
 pub(crate) const BODY_LIMIT: usize = 64 * 1024;
 
 /// A request. Its method is POST and its scheme https.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Post<'a> {
     /// The host, and the port if it is an unusual one.
     pub(crate) authority: &'a str,
@@ -45,7 +47,7 @@ pub(crate) struct Post<'a> {
 
 /// A field of a request. Its value must be one (RFC 9110 section 5.5), which the types of
 /// [`http`] see to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Field<'a> {
     /// The name, in lower case.
     pub(crate) name: &'static str,
@@ -84,6 +86,17 @@ impl<'a> Field<'a> {
     }
 }
 
+impl fmt::Debug for Field<'_> {
+    /// Without secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let value = match self.remember {
+            Remember::Nothing => "…".into(),
+            Remember::Whole | Remember::Name => String::from_utf8_lossy(&self.value),
+        };
+        write!(f, "{}: {value}", self.name)
+    }
+}
+
 /// What a server said.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Answer {
@@ -95,19 +108,20 @@ pub(crate) struct Answer {
     pub(crate) body: Bytes,
 }
 
-/// Headers of an answer by their names, of which the last counts. There are none or few.
+/// Headers of an answer by their names, each once. There are none or few.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Kept(Vec<(&'static str, String)>);
 
 impl Kept {
-    /// Keeps a header.
+    /// Keeps a header in place of an earlier one of that name.
     pub(crate) fn insert(&mut self, name: &'static str, value: impl Into<String>) {
+        self.0.retain(|(kept, _)| *kept != name);
         self.0.push((name, value.into()));
     }
 
     /// The value of a header, if it was there and is text.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        let found = self.0.iter().rfind(|(kept, _)| *kept == name);
+        let found = self.0.iter().find(|(kept, _)| *kept == name);
         found.map(|(_, value)| value.as_str())
     }
 }
@@ -152,8 +166,11 @@ pub(crate) struct Http2<R> {
     taken: usize,
     /// How many streams the server allows, once it said so.
     allowed: Option<usize>,
-    /// The last GOAWAY that came.
+    /// Whether the server goes away, and why, as long as nobody heard of it.
+    goes_away: bool,
     goaway: Option<String>,
+    /// Whether more of bodies may be sent since they were last looked at.
+    widened: bool,
     /// Whether a PING was answered.
     pong: bool,
     /// The headers of answers that are kept.
@@ -175,7 +192,9 @@ impl<R> Http2<R> {
             block: None,
             taken: 0,
             allowed: None,
+            goes_away: false,
             goaway: None,
+            widened: false,
             pong: false,
             kept,
             over: false,
@@ -190,7 +209,7 @@ impl<R> Http2<R> {
     /// `reply`, if the connection takes no request any more. The server did nothing.
     pub(crate) fn begin(&mut self, post: &Post<'_>, body: Bytes, reply: R) -> Result<u32, R> {
         // The number of a stream has 31 bits (section 5.1.1).
-        if self.over || self.goaway.is_some() || self.next >= 1 << 31 {
+        if self.over || self.goes_away || self.next >= 1 << 31 || self.send.is_full() {
             return Err(reply);
         }
         let id = self.next;
@@ -220,7 +239,7 @@ impl<R> Http2<R> {
                 Some(deadline) if deadline <= now => {
                     let (id, stream) = first.remove_entry();
                     self.send.reset(id, Code::CANCEL);
-                    self.ended.push((stream.reply, Err(Failure::TimedOut)));
+                    self.ended.push(stream.broken_off(Failure::TimedOut));
                 }
                 next => return next,
             }
@@ -243,7 +262,7 @@ impl<R> Http2<R> {
     pub(crate) fn end(&mut self, why: &str) {
         self.over = true;
         let streams = std::mem::take(&mut self.streams).into_values();
-        self.ended.extend(streams.map(|it| (it.reply, Err(Failure::Broken(why.to_owned())))));
+        self.ended.extend(streams.map(|it| it.broken_off(Failure::Broken(why.to_owned()))));
     }
 
     /// Exchanges what is to be sent for an empty `buffer`.
@@ -266,9 +285,10 @@ impl<R> Http2<R> {
         self.allowed
     }
 
-    /// Whether and why the server is going away: no request is taken any more.
-    pub(crate) fn goaway(&self) -> Option<&str> {
-        self.goaway.as_deref()
+    /// Why the server is going away, if it said so since the last call. No request is taken any
+    /// more.
+    pub(crate) fn take_goaway(&mut self) -> Option<String> {
+        self.goaway.take()
     }
 
     /// Whether a PING of ours was answered since the last call.

@@ -214,7 +214,11 @@ impl Slot for ApnsSlot {
         Self: 'a,
     {
         match self.line.begin(&self.room, &push) {
-            Ok(sent) => Box::pin(async move { self.line.finish(&self.room, sent).await }),
+            Ok(sent) => Box::pin(async move {
+                // Named first: if nobody waits any more, the stream ends before its room is free.
+                let sent = sent;
+                self.line.finish(&self.room, sent).await
+            }),
             Err(outcome) => Box::pin(ready(outcome)),
         }
     }

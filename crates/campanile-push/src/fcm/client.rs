@@ -215,7 +215,11 @@ impl Slot for FcmSlot {
     {
         match self.line.begin(&self.room, &self.bearer, &push) {
             Ok(sent) => {
-                Box::pin(async move { self.line.finish(&self.room, &self.bearer, sent).await })
+                Box::pin(async move {
+                    // Named first: if nobody waits any more, the stream ends before its room is free.
+                    let sent = sent;
+                    self.line.finish(&self.room, &self.bearer, sent).await
+                })
             }
             Err(outcome) => Box::pin(ready(outcome)),
         }

@@ -1,15 +1,16 @@
 //! What is received: every frame, and what it changes.
 
-use bytes::Bytes;
 use http::StatusCode;
 
 use super::frame::{self, Frame};
 use super::send::{self, Send};
 use super::stream::Read;
-use super::{Answer, Code, Failure, Http2, Violation};
+use super::{Code, Failure, Http2, Violation};
 
 /// The longest block of fields, in all its frames.
 const LONGEST_BLOCK: usize = 64 * 1024;
+/// What no window may be.
+const TOO_WIDE: Violation = Violation(Code::FLOW_CONTROL, "a window too large");
 /// After so many bytes of bodies the peer's window is given back.
 const GIVE_BACK: usize = 256 * 1024;
 
@@ -27,6 +28,10 @@ impl<R> Http2<R> {
                 self.end(&violation.to_string());
                 return Err(violation);
             }
+        }
+        // Once for all frames: each may widen every window, and there are a thousand.
+        if std::mem::take(&mut self.widened) {
+            self.flush_all();
         }
         Ok(length - input.len())
     }
@@ -76,7 +81,7 @@ impl<R> Http2<R> {
         }
         let Some(stream) = self.streams.get_mut(&frame.stream) else { return Ok(()) };
         if stream.status.is_none() {
-            self.malformed(frame.stream);
+            self.malformed(frame.stream, Code::PROTOCOL);
             return Ok(());
         }
         let (fits, is_end) = (stream.append(content), frame.has(frame::END_STREAM));
@@ -116,11 +121,12 @@ impl<R> Http2<R> {
     /// A whole block of fields came.
     fn fields(&mut self, id: u32, is_end: bool, block: &[u8]) -> Result<(), Violation> {
         let mut stream = self.streams.get_mut(&id);
-        let (kept, mut status) = (self.kept, None);
+        let (kept, mut status, mut statuses) = (self.kept, None, 0);
         let read = self.fields.read(block, |name, value| {
             let Some(stream) = stream.as_mut() else { return };
             if name == b":status" {
                 status = StatusCode::from_bytes(value).ok();
+                statuses += 1;
             } else if stream.status.is_none()
                 && let Some(name) = kept.iter().find(|kept| kept.as_bytes() == name)
             {
@@ -128,8 +134,13 @@ impl<R> Http2<R> {
             }
         });
         read.map_err(|malformed| Violation(Code::COMPRESSION, malformed.0))?;
+        // Two of them say nothing (RFC 9113 section 8.3).
+        if statuses > 1 {
+            self.malformed(id, Code::PROTOCOL);
+            return Ok(());
+        }
         match stream.map(|stream| stream.read(status, is_end)) {
-            Some(Read::Malformed) => self.malformed(id),
+            Some(Read::Malformed) => self.malformed(id, Code::PROTOCOL),
             Some(Read::Taken) if is_end => self.complete(id, true),
             Some(Read::Taken | Read::Preliminary) | None => {}
         }
@@ -145,14 +156,7 @@ impl<R> Http2<R> {
             Code::REFUSED_STREAM => Failure::Unprocessed(code.to_string()),
             _ => Failure::Broken(format!("stream reset: {code}")),
         };
-        let end = match stream.answer() {
-            // It was taken; why the rest is missing does not matter.
-            (reply, Some(answer)) if answer.status.is_success() => {
-                (reply, Ok(Answer { body: Bytes::new(), ..answer }))
-            }
-            (reply, _) => (reply, Err(failure)),
-        };
-        self.ended.push(end);
+        self.ended.push(stream.broken_off(failure));
         Ok(())
     }
 
@@ -166,13 +170,13 @@ impl<R> Http2<R> {
         }
         // Unless it says otherwise, a server allows any number.
         self.allowed.get_or_insert(usize::MAX);
+        let window = self.send.initial_window();
         for [id0, id1, a, b, c, d] in settings {
             let value = u32::from_be_bytes([*a, *b, *c, *d]);
             self.setting(u16::from_be_bytes([*id0, *id1]), value)?;
         }
         self.send.acknowledge_settings();
-        self.flush_all();
-        Ok(())
+        self.widen_streams(self.send.initial_window() - window)
     }
 
     fn setting(&mut self, setting: u16, value: u32) -> Result<(), Violation> {
@@ -184,17 +188,24 @@ impl<R> Http2<R> {
             }
             send::MAX_CONCURRENT_STREAMS => self.allowed = Some(size),
             send::INITIAL_WINDOW_SIZE => {
-                const WRONG: Violation = Violation(Code::FLOW_CONTROL, "a window too large");
-                let more = self.send.set_initial_window(value).ok_or(WRONG)?;
-                for stream in self.streams.values_mut() {
-                    Send::widen(&mut stream.window, more).ok_or(WRONG)?;
-                }
+                self.send.set_initial_window(value).ok_or(TOO_WIDE)?;
             }
             send::MAX_FRAME_SIZE => match size {
                 frame::LONGEST..=0xff_ffff => self.send.set_longest(size),
                 _ => return Err(Violation(Code::PROTOCOL, "no length of a frame")),
             },
             _ => {}
+        }
+        Ok(())
+    }
+
+    /// Streams begin with a window that is larger by `more`, which counts for those there are, too.
+    fn widen_streams(&mut self, more: i64) -> Result<(), Violation> {
+        if more != 0 {
+            for stream in self.streams.values_mut() {
+                Send::widen(&mut stream.window, more).ok_or(TOO_WIDE)?;
+            }
+            self.widened = true;
         }
         Ok(())
     }
@@ -219,9 +230,10 @@ impl<R> Http2<R> {
         let said = String::from_utf8_lossy(said.get(..128).unwrap_or(said));
         let why = format!("going away: {code} {}", said.escape_debug());
         let above = self.streams.split_off(&last.saturating_add(1));
-        let ends = above.into_values().map(|it| (it.reply, Err(Failure::Unprocessed(why.clone()))));
-        self.ended.extend(ends);
-        self.goaway = Some(why);
+        let ends = above.into_values();
+        self.ended.extend(ends.map(|it| it.broken_off(Failure::Unprocessed(why.clone()))));
+        self.goaway = Some(why).filter(|_| !self.goes_away);
+        self.goes_away = true;
         Ok(())
     }
 
@@ -229,16 +241,18 @@ impl<R> Http2<R> {
         let [a, b, c, d] = frame.exactly()?;
         let more = i64::from(u32::from_be_bytes([a & 0x7f, b, c, d]));
         if frame.stream == 0 {
-            let widened = self.send.widen_connection(more).filter(|()| more > 0);
-            widened.ok_or(Violation(Code::FLOW_CONTROL, "a window too large, or no larger"))?;
-            self.flush_all();
-            return Ok(());
+            if more == 0 {
+                return Err(Violation(Code::PROTOCOL, "a window that grows by nothing"));
+            }
+            self.widened = true;
+            return self.send.widen_connection(more).ok_or(TOO_WIDE);
         }
         self.check_begun(frame)?;
         let Some(stream) = self.streams.get_mut(&frame.stream) else { return Ok(()) };
-        match Send::widen(&mut stream.window, more).filter(|()| more > 0) {
+        match Send::widen(&mut stream.window, more) {
+            _ if more == 0 => self.malformed(frame.stream, Code::PROTOCOL),
             Some(()) => self.flush(frame.stream),
-            None => self.malformed(frame.stream),
+            None => self.malformed(frame.stream, Code::FLOW_CONTROL),
         }
         Ok(())
     }
@@ -250,15 +264,13 @@ impl<R> Http2<R> {
         if !by_server || !stream.unsent.is_empty() {
             self.send.reset(id, Code::CANCEL);
         }
-        if let (reply, Some(answer)) = stream.answer() {
-            self.ended.push((reply, Ok(answer)));
-        }
+        self.ended.extend(stream.answered());
     }
 
-    /// A stream brought what is no answer (RFC 9113 section 8.1.1).
-    fn malformed(&mut self, id: u32) {
+    /// A stream brought what is no answer (RFC 9113 section 8.1.1), or not allowed.
+    fn malformed(&mut self, id: u32, code: Code) {
         let Some(stream) = self.streams.remove(&id) else { return };
-        self.send.reset(id, Code::PROTOCOL);
+        self.send.reset(id, code);
         let failure = Failure::Broken("what came is no answer".to_owned());
         self.ended.push((stream.reply, Err(failure)));
     }

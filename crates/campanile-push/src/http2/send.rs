@@ -10,7 +10,7 @@ use super::{BODY_LIMIT, Post, frame};
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Settings of ours: the server need not remember fields for us, as hardly two of its answers have
 /// one in common; it must not push; and the longest body has room in the window of its stream,
-/// which so need not be widened.
+/// which is never widened: who fills it with padding is not answered to.
 const SETTINGS: [(u16, u32); 3] =
     [(HEADER_TABLE_SIZE, 0), (ENABLE_PUSH, 0), (INITIAL_WINDOW_SIZE, 2 * BODY_LIMIT as u32)];
 
@@ -26,6 +26,9 @@ const INITIAL_WINDOW: i64 = 65_535;
 const MORE_WINDOW: u32 = 1 << 20;
 /// No window may be larger (section 6.9.1).
 const LARGEST_WINDOW: i64 = (1 << 31) - 1;
+/// So many bytes that the peer does not take are enough: more than a thousand requests of the
+/// longest that providers allow.
+const FULL: usize = 8 << 20;
 /// So many bytes of answers to what a peer sent, unsent, are a flood.
 const FLOOD: usize = 64 * 1024;
 
@@ -127,13 +130,10 @@ impl Send {
         Self::widen(&mut self.window, more)
     }
 
-    /// From now on streams begin with another window. Answers by how much it is larger, or `None`
-    /// if it may not be.
-    pub(super) fn set_initial_window(&mut self, window: u32) -> Option<i64> {
-        let window = Some(i64::from(window)).filter(|window| *window <= LARGEST_WINDOW)?;
-        let more = window - self.initial_window;
-        self.initial_window = window;
-        Some(more)
+    /// From now on streams begin with another window. Answers `None` if it is too large.
+    pub(super) fn set_initial_window(&mut self, window: u32) -> Option<()> {
+        self.initial_window = Some(i64::from(window)).filter(|it| *it <= LARGEST_WINDOW)?;
+        Some(())
     }
 
     pub(super) fn set_longest(&mut self, longest: usize) {
@@ -174,6 +174,10 @@ impl Send {
         frame::begin(&mut self.output, payload.len(), kind, flags, stream);
         self.output.extend_from_slice(payload);
         self.owed += frame::HEADER + payload.len();
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.output.len() > FULL
     }
 
     pub(super) fn is_flooded(&self) -> bool {

@@ -4,7 +4,10 @@ use bytes::Bytes;
 use http::StatusCode;
 use tokio::time::Instant;
 
-use super::{Answer, BODY_LIMIT, Kept};
+use super::{Answer, BODY_LIMIT, Ended, Failure, Kept};
+
+/// The longest value of a header that is kept; ids and dates are shorter.
+const VALUE_LIMIT: usize = 256;
 
 /// One request in flight, and what came of its answer.
 pub(super) struct Stream<R> {
@@ -40,8 +43,9 @@ impl<R> Stream<R> {
 
     /// A field of the answer's head came.
     pub(super) fn keep(&mut self, name: &'static str, value: &[u8]) {
-        if let Ok(value) = std::str::from_utf8(value) {
-            self.headers.insert(name, value);
+        match std::str::from_utf8(value) {
+            Ok(value) if value.len() <= VALUE_LIMIT => self.headers.insert(name, value),
+            _ => {}
         }
     }
 
@@ -75,9 +79,23 @@ impl<R> Stream<R> {
         fits
     }
 
-    /// The answer as it is now, if it has a head.
-    pub(super) fn answer(self) -> (R, Option<Answer>) {
+    /// The answer is complete, if it has a head.
+    pub(super) fn answered(self) -> Option<Ended<R>> {
         let (headers, body) = (self.headers, Bytes::from(self.body));
-        (self.reply, self.status.map(|status| Answer { status, headers, body }))
+        Some((self.reply, Ok(Answer { status: self.status?, headers, body })))
+    }
+
+    /// Nothing more will come, because of `failure`.
+    pub(super) fn broken_off(self, failure: Failure) -> Ended<R> {
+        let end = match (self.status, failure) {
+            // It was taken; why the rest is missing does not matter.
+            (Some(status), _) if status.is_success() => {
+                Ok(Answer { status, headers: self.headers, body: Bytes::new() })
+            }
+            // Whoever answers has processed something, whatever is said later.
+            (Some(_), Failure::Unprocessed(why)) => Err(Failure::Broken(why)),
+            (_, failure) => Err(failure),
+        };
+        (self.reply, end)
     }
 }

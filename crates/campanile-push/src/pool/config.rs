@@ -50,7 +50,7 @@ pub struct PoolConfig {
     /// Requests in flight on one connection at most, should the server allow more. With the
     /// default number of connections this is 4000 in flight: at 50 ms an answer, 80,000 a second.
     pub streams_per_connection: usize,
-    /// For name lookup, TCP, TLS and the HTTP/2 preface together.
+    /// For name lookup, TCP and TLS together.
     pub connect_timeout: Duration,
     /// From handing over a request until its answer is complete.
     pub request_timeout: Duration,

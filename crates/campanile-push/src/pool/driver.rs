@@ -55,7 +55,6 @@ async fn live(pool: &Weak<Shared>, io: TlsStream<TcpStream>) -> Option<Duration>
         gauge: gauge.clone(),
         pool: pool.clone(),
         cap: config.streams_per_connection,
-        goes_away: false,
     };
     driver.learn();
     {
@@ -77,8 +76,6 @@ struct Driver<T> {
     pool: Weak<Shared>,
     /// The limit of our own.
     cap: usize,
-    /// Whether the server said that it goes away.
-    goes_away: bool,
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
@@ -109,7 +106,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
         ended
     }
 
-    fn learn(&mut self) {
+    fn learn(&self) {
         let news = self.link.news();
         // Nothing is known of the server before its SETTINGS arrive.
         let changed = self.gauge.set_limit(news.allowed.unwrap_or(1).min(self.cap));
@@ -117,8 +114,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
         if changed {
             pool.room_changed();
         }
-        if let Some(why) = news.goaway.filter(|_| !self.goes_away) {
-            self.goes_away = true;
+        if let Some(why) = news.goaway {
             up(&pool.counters.going_away);
             info!(host = %pool.host, %why, "server is going away");
             pool.close(&self.gauge);

@@ -40,7 +40,7 @@ pub(crate) struct Exchange {
 pub(super) struct News {
     /// How many streams the server allows at once; `None` until it said so.
     pub(super) allowed: Option<usize>,
-    /// Why the server goes away, if it does.
+    /// Why the server goes away, if that is new.
     pub(super) goaway: Option<String>,
 }
 
@@ -76,9 +76,11 @@ impl Link {
         self.change(|http2| http2.end(why));
     }
 
-    /// See [`Http2::expire`].
-    pub(super) fn expire(&self, now: Instant, deadline: Instant) -> Option<Instant> {
-        self.change(|http2| http2.expire(now, deadline))
+    /// See [`Http2::expire`]. What is begun from now on has no deadline yet, so `driver` is woken by
+    /// it, and must call this again.
+    pub(super) fn expire(&self, now: Instant, next: Instant, driver: &Waker) -> Option<Instant> {
+        self.state().driver = Some(driver.clone());
+        self.change(|http2| http2.expire(now, next))
     }
 
     /// Takes the frames at the front of `input`, and answers how long they are.
@@ -93,11 +95,9 @@ impl Link {
         length
     }
 
-    /// Exchanges what is to be sent for an empty `buffer`. `driver` is woken when there is more.
-    pub(super) fn take_output(&self, buffer: &mut Vec<u8>, driver: &Waker) {
-        let mut state = self.state();
-        state.http2.take_output(buffer);
-        state.driver = Some(driver.clone());
+    /// Exchanges what is to be sent for an empty `buffer`.
+    pub(super) fn take_output(&self, buffer: &mut Vec<u8>) {
+        self.state().http2.take_output(buffer);
     }
 
     /// See [`Http2::is_flooded`].
@@ -106,9 +106,8 @@ impl Link {
     }
 
     pub(super) fn news(&self) -> News {
-        let state = self.state();
-        let goaway = state.http2.goaway().map(str::to_owned);
-        News { allowed: state.http2.allowed(), goaway }
+        let mut state = self.state();
+        News { allowed: state.http2.allowed(), goaway: state.http2.take_goaway() }
     }
 
     /// Changes the state, then answers what ended by it.

@@ -12,8 +12,10 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use super::link::Link;
 
-/// What is read at a time. A frame, which is at most half as long, always has room.
+/// What is read at a time. The longest frame, of 16 KiB and its header, always has room.
 const INPUT: usize = 32 * 1024;
+/// A buffer that grew larger is not kept.
+const KEPT: usize = 256 * 1024;
 /// Reads in a row before others on the runtime get their turn.
 const READS: usize = 16;
 
@@ -27,6 +29,8 @@ pub(super) struct Wire<T> {
     /// What is being sent, without the first `sent` bytes.
     output: Vec<u8>,
     sent: usize,
+    /// Why nothing can be sent any more.
+    broken: Option<String>,
     /// Rings at a deadline, if it `is_set`.
     alarm: Pin<Box<Sleep>>,
     is_set: bool,
@@ -38,21 +42,28 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
     pub(super) fn new(io: T, link: Arc<Link>, request_timeout: Duration) -> Self {
         let (input, output) = (vec![0; INPUT].into_boxed_slice(), Vec::new());
         let alarm = Box::pin(sleep(request_timeout));
-        Self { io, link, input, held: 0, output, sent: 0, alarm, is_set: false, request_timeout }
+        let (held, sent, broken, is_set) = (0, 0, None, false);
+        Self { io, link, input, held, output, sent, broken, alarm, is_set, request_timeout }
     }
 
     /// Moves what can be moved. Ready with the reason when the connection is over.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<String> {
         for _ in 0..READS {
             self.expire(cx);
-            if let Poll::Ready(Err(error)) = self.poll_write(cx) {
-                return Poll::Ready(error.to_string());
+            // Whoever takes no more may have answered, and said why, before: that is read to its end.
+            if self.broken.is_none()
+                && let Poll::Ready(Err(error)) = self.poll_write(cx)
+            {
+                self.broken = Some(error.to_string());
             }
-            if self.link.is_flooded() {
+            if self.broken.is_none() && self.link.is_flooded() {
                 return Poll::Pending;
             }
             match ready!(self.poll_read(cx)) {
-                Ok(0) => return Poll::Ready("closed by the server".to_owned()),
+                Ok(0) => {
+                    let why = self.broken.take();
+                    return Poll::Ready(why.unwrap_or_else(|| "closed by the server".to_owned()));
+                }
                 Ok(length) => self.held += length,
                 Err(error) => return Poll::Ready(error.to_string()),
             }
@@ -77,7 +88,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
         loop {
             if self.sent >= self.output.len() {
                 (self.sent, self.output) = (0, emptied(std::mem::take(&mut self.output)));
-                self.link.take_output(&mut self.output, cx.waker());
+                self.link.take_output(&mut self.output);
             }
             let Some(rest) = self.output.get(self.sent..).filter(|rest| !rest.is_empty()) else {
                 return Pin::new(&mut self.io).poll_flush(cx);
@@ -113,7 +124,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
                 reason = "the time-outs of a transport; under test it is the runtime's own clock"
             )]
             let now = Instant::now();
-            let Some(next) = self.link.expire(now, now + self.request_timeout) else { return };
+            let deadline = now + self.request_timeout;
+            let Some(next) = self.link.expire(now, deadline, cx.waker()) else { return };
             // Set for a request that is answered by now, it rings too early, which does no harm.
             if !self.is_set {
                 self.alarm.as_mut().reset(next);
@@ -127,10 +139,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
     }
 }
 
-/// The same buffer, empty.
+/// The same buffer, empty; or a new one.
 fn emptied(mut buffer: Vec<u8>) -> Vec<u8> {
     buffer.clear();
-    buffer
+    if buffer.capacity() <= KEPT { buffer } else { Vec::new() }
 }
 
 impl<T> Drop for Wire<T> {
@@ -139,3 +151,6 @@ impl<T> Drop for Wire<T> {
         self.link.end("the connection is gone");
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,10 @@
 use super::table::{STATIC, Table};
 use super::{Malformed, TABLE_SIZE, huffman, read_number};
 
+/// The longest list of fields, in all their names and values. Few bytes can say much: an index
+/// stands for a whole field.
+const LONGEST_LIST: usize = 64 * 1024;
+
 /// Reads the fields of one connection's responses. It must read every block there is, in order,
 /// also of responses that nobody waits for any more.
 pub(in crate::http2) struct Reader {
@@ -20,22 +24,29 @@ impl Reader {
     /// Reads a whole block, and hands each field to `each`: name, value.
     ///
     /// # Errors
-    /// [`Malformed`] if it is no block.
+    /// [`Malformed`] if it is no block, or says too much.
     pub(in crate::http2) fn read(
         &mut self,
         mut block: &[u8],
         mut each: impl FnMut(&[u8], &[u8]),
     ) -> Result<(), Malformed> {
+        let mut room = LONGEST_LIST;
+        let mut each = |name: &[u8], value: &[u8]| {
+            const TOO_LONG: Malformed = Malformed("a list of fields too long");
+            room = room.checked_sub(name.len() + value.len()).ok_or(TOO_LONG)?;
+            each(name, value);
+            Ok(())
+        };
         while let Some(first) = block.first() {
             match first {
                 0x80.. => {
                     let index = read_number(&mut block, 7)?;
                     let (name, value) = self.entry(index)?;
-                    each(name, value);
+                    each(name, value)?;
                 }
                 0x40.. => {
                     self.literal(&mut block, 6)?;
-                    each(&self.name, &self.value);
+                    each(&self.name, &self.value)?;
                     self.table.add(self.name.as_slice().into(), &self.value);
                 }
                 0x20.. => match read_number(&mut block, 5)? {
@@ -44,7 +55,7 @@ impl Reader {
                 },
                 _ => {
                     self.literal(&mut block, 4)?;
-                    each(&self.name, &self.value);
+                    each(&self.name, &self.value)?;
                 }
             }
         }

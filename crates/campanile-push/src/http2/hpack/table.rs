@@ -127,3 +127,42 @@ impl<N: AsRef<[u8]>> Table<N> {
 fn size(name: &impl AsRef<[u8]>, value: &[u8]) -> usize {
     name.as_ref().len() + value.len() + OVERHEAD
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// RFC 7541 appendix C.5.2: an entry is its text and 32, and the oldest goes for a new one.
+    #[test]
+    fn the_oldest_goes_when_there_is_no_room() {
+        let mut table = Table::new();
+        table.set_limit(222);
+        table.add("location", b"https://www.example.com");
+        table.add("date", b"Mon, 21 Oct 2013 20:13:21 GMT");
+        table.add("cache-control", b"private");
+        table.add(":status", b"302");
+        assert_eq!((table.size, table.entries.len()), (222, 4));
+        table.add(":status", b"307");
+        assert_eq!((table.size, table.entries.len()), (222 - 63 + 42, 4));
+        table.add("larger than all", &[0; 222]);
+        assert_eq!((table.size, table.entries.len()), (0, 0));
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_never_larger_than_its_limit(
+            steps in prop::collection::vec((0_usize..5000, prop::option::of(0_usize..5000)), 0..30),
+        ) {
+            let mut table = Table::new();
+            for (length, limit) in steps {
+                limit.into_iter().for_each(|limit| table.set_limit(limit));
+                table.add("name", &vec![0; length]);
+                let entries = table.entries.iter().map(|(_, value)| 4 + value.len() + 32);
+                prop_assert_eq!(entries.sum::<usize>(), table.size);
+                prop_assert!(table.size <= table.limit());
+            }
+        }
+    }
+}

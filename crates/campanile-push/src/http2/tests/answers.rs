@@ -37,6 +37,17 @@ fn only_headers_that_somebody_reads_are_kept() {
 }
 
 #[test]
+fn of_a_header_that_comes_twice_the_last_is_kept_and_none_that_is_long() {
+    let mut http2 = connected();
+    let id = begin(&mut http2, b"", 5);
+    let long = [&b"\x00\x07apns-id\x7f\x82\x01"[..], &[b'x'; 257]].concat();
+    let block = [b"\x88\x00\x07apns-id\x019", &OK[1..], &long].concat();
+    let flags = frame::END_HEADERS | frame::END_STREAM;
+    http2.receive(&frame(frame::HEADERS, flags, id, &block)).unwrap();
+    assert_eq!(only_end(&mut http2), (5, Ok(accepted(b""))));
+}
+
+#[test]
 fn preliminary_answers_and_trailers_are_passed_over() {
     let mut http2 = connected();
     let id = begin(&mut http2, b"", 5);
@@ -91,6 +102,7 @@ fn what_is_no_answer_breaks_its_stream_only() {
         ("preliminary end", frame(frame::HEADERS, whole, 1, b"\x08\x03103")),
         ("strange status", frame(frame::HEADERS, frame::END_HEADERS, 1, b"\x08\x02ab")),
         ("two heads", [head(1, 0), head(1, 0)].concat()),
+        ("two statuses", frame(frame::HEADERS, whole, 1, b"\x8e\x88")),
     ];
     for (name, bytes) in rows {
         let mut http2 = connected();

@@ -28,12 +28,35 @@ fn only_a_refused_stream_was_not_processed() {
     assert_eq!(ends(&mut http2), [(0, "unprocessed"), (1, "broken"), (2, "broken")]);
 }
 
+/// Whatever breaks it off.
 #[test]
-fn a_success_that_breaks_off_is_one() {
+fn a_success_that_breaks_off_is_one_and_a_refusal_was_processed() {
+    let broken_off = |status: &[u8]| {
+        let mut all = Vec::new();
+        for breaks in [reset(1, 2), reset(1, 7), goaway(0, 0), Vec::new()] {
+            let mut http2 = connected();
+            let id = begin(&mut http2, b"", 5);
+            http2.receive(&frame(frame::HEADERS, frame::END_HEADERS, id, status)).unwrap();
+            http2.receive(&breaks).unwrap();
+            http2.end("gone");
+            all.extend(ends(&mut http2));
+        }
+        all
+    };
+    assert_eq!(broken_off(b"\x88"), [(5, "answered"); 4]);
+    assert_eq!(broken_off(b"\x8e"), [(5, "broken"); 4]);
+}
+
+#[test]
+fn nothing_is_begun_while_the_server_takes_nothing() {
     let mut http2 = connected();
-    let id = begin(&mut http2, b"", 5);
-    http2.receive(&[head(id, 0), reset(id, 2)].concat()).unwrap();
-    assert_eq!(ends(&mut http2), [(5, "answered")]);
+    let long = "x".repeat(1 << 20);
+    let post = Post { authority: "push.example", path: long.as_str().into(), fields: Vec::new() };
+    let begun =
+        (0..20).take_while(|reply| http2.begin(&post, Bytes::new(), *reply).is_ok()).count();
+    assert_eq!(begun, 8);
+    output(&mut http2);
+    assert!(http2.begin(&post, Bytes::new(), 9).is_ok());
 }
 
 #[test]
@@ -42,10 +65,11 @@ fn what_is_above_the_last_stream_was_not_processed_and_the_rest_goes_on() {
     for reply in 0..3 {
         begin(&mut http2, b"", reply);
     }
-    assert_eq!(http2.goaway(), None);
+    assert_eq!(http2.take_goaway(), None);
     http2.receive(&goaway(u32::MAX >> 1, 0)).unwrap();
-    assert_eq!((ends(&mut http2), http2.goaway().is_some()), (vec![], true));
+    assert_eq!((ends(&mut http2), http2.take_goaway().is_some()), (vec![], true));
     http2.receive(&goaway(3, 0)).unwrap();
+    assert_eq!(http2.take_goaway(), None);
     assert_eq!(ends(&mut http2), [(2, "unprocessed")]);
     let post = Post { authority: "push.example", path: "/1".into(), fields: Vec::new() };
     assert_eq!(http2.begin(&post, Bytes::new(), 9), Err(9));
@@ -61,7 +85,7 @@ fn a_goaway_tells_why() {
     let payload = [&[0, 0, 0, 0, 0, 0, 0, 11][..], b"{\"reason\":\"Calm\"}\n"].concat();
     http2.receive(&frame(frame::GOAWAY, 0, 0, &payload)).unwrap();
     let why = r#"going away: ENHANCE_YOUR_CALM {\"reason\":\"Calm\"}\n"#;
-    assert_eq!(http2.goaway(), Some(why));
+    assert_eq!(http2.take_goaway().as_deref(), Some(why));
 }
 
 #[test]

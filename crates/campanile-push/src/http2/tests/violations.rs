@@ -43,7 +43,8 @@ fn violations() -> Vec<(&'static str, Vec<u8>, Code)> {
         ("ping too long", frame(frame::PING, 0, 0, &[0; 9]), Code::FRAME_SIZE),
         ("ping of a stream", frame(frame::PING, 0, 1, &[0; 8]), Code::PROTOCOL),
         ("goaway too short", frame(frame::GOAWAY, 0, 0, &[0; 7]), Code::FRAME_SIZE),
-        ("no wider", frame(frame::WINDOW_UPDATE, 0, 0, &[0; 4]), Code::FLOW_CONTROL),
+        ("no wider", frame(frame::WINDOW_UPDATE, 0, 0, &[0; 4]), Code::PROTOCOL),
+        ("fields that say too much", bomb(), Code::COMPRESSION),
         (
             "too wide",
             frame(frame::WINDOW_UPDATE, 0, 0, &[0x7f, 0xff, 0xff, 0xff]),
@@ -51,6 +52,14 @@ fn violations() -> Vec<(&'static str, Vec<u8>, Code)> {
         ),
         ("window of a later stream", frame(frame::WINDOW_UPDATE, 0, 3, &[1; 4]), Code::PROTOCOL),
     ]
+}
+
+/// A field of 4 KB that is remembered, and then meant a thousand times.
+fn bomb() -> Vec<u8> {
+    let mut block = b"\x88\x40\x07apns-id\x7f\xa1\x1e".to_vec();
+    block.extend_from_slice(&[b'x'; 4000]);
+    block.extend_from_slice(&[0xbe; 1000]);
+    frame(frame::HEADERS, frame::END_HEADERS, 1, &block)
 }
 
 #[test]
@@ -70,13 +79,14 @@ fn a_broken_rule_ends_the_connection_and_the_server_hears_why() {
 
 #[test]
 fn a_stream_whose_window_is_no_window_is_broken_alone() {
-    for more in [0, (1 << 31) - 1] {
+    for (more, code) in [(0, Code::PROTOCOL), ((1 << 31) - 1, Code::FLOW_CONTROL)] {
         let mut http2 = connected();
         let id = begin(&mut http2, b"", 5);
         output(&mut http2);
         http2.receive(&frame(frame::WINDOW_UPDATE, 0, id, &u32::to_be_bytes(more))).unwrap();
         assert!(matches!(http2.ended().as_slice(), [(5, Err(Failure::Broken(_)))]));
-        assert_eq!(kinds(&mut http2), [frame::RST_STREAM]);
+        let payload = code.0.to_be_bytes().to_vec();
+        assert_eq!(output(&mut http2), [(frame::RST_STREAM, 0, id, payload)]);
     }
 }
 

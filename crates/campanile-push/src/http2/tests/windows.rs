@@ -80,7 +80,12 @@ fn the_window_for_answers_is_given_back() {
         if reply % 2 == 0 {
             http2.forget(id);
         }
-        http2.receive(&frame(frame::DATA, frame::END_STREAM, id, &[b'x'; 16_000])).unwrap();
+        // Nearly all of it is padding, which counts.
+        let padded = [&[250][..], &[b'x'; 250]].concat();
+        for _ in 0..40 {
+            http2.receive(&frame(frame::DATA, 0x08, id, &padded)).unwrap();
+        }
+        http2.receive(&frame(frame::DATA, frame::END_STREAM, id, &[b'x'; 5960])).unwrap();
         for (kind, _, stream, payload) in output(&mut http2) {
             if kind == frame::WINDOW_UPDATE {
                 assert_eq!(stream, 0);
