@@ -15,6 +15,7 @@ mod cold;
 mod defer;
 mod dispatch;
 mod ended;
+mod flight;
 mod follow;
 mod intake;
 mod lanes;
@@ -42,17 +43,18 @@ use campanile_core::{
     EndpointId, Offset, Outcome, Partition, Platform, RegistrationId, RetryPolicy, Route,
     SilentBudget, Tick, Timestamp,
 };
-use futures::future::{BoxFuture, FutureExt};
+use futures::future::FutureExt;
 use futures::stream::{FuturesUnordered, StreamExt};
 
 use self::backlog::Part;
 use self::board::Said;
 use self::cold::load;
+use self::flight::{Flight, Sent};
 use self::intake::Intake;
-use self::lanes::{LaneKey, Lanes};
+use self::lanes::Lanes;
 use self::outbox::{Done, Outbox};
 use self::routes::Routes;
-use self::silence::{Along, Silence};
+use self::silence::Silence;
 use self::takeover::Learned;
 use crate::planted::Planted;
 use crate::tasks::{Shutdown, sleep};
@@ -142,7 +144,7 @@ pub struct Deliverer {
     lanes: Lanes,
     routes: Routes,
     outbox: Outbox,
-    in_flight: FuturesUnordered<BoxFuture<'static, Wake>>,
+    in_flight: FuturesUnordered<Flight>,
     /// When the outbox got its first entry since the last write, while none is being written.
     unwritten_since: Option<Tick>,
     is_writing: bool,
@@ -192,14 +194,7 @@ enum Wake {
         route: Route,
         slot: Result<Box<dyn Slot>, RouteDown>,
     },
-    Sent {
-        lane: LaneKey,
-        along: Option<Box<Along>>,
-        attempt: u64,
-        route: Route,
-        registration: RegistrationId,
-        outcome: Outcome,
-    },
+    Sent(Sent, Outcome),
     Reread {
         partition: Partition,
         backlog: u64,
@@ -281,9 +276,7 @@ impl Deliverer {
                     self.on_loaded(partition, load, &keys, views);
                 }
                 Wake::Room { route, slot } => self.on_room(&route, slot, reader),
-                Wake::Sent { lane, along, attempt, route, registration, outcome } => {
-                    self.on_sent((lane, attempt), along, &route, registration, &outcome);
-                }
+                Wake::Sent(sent, outcome) => self.on_sent(sent, &outcome),
                 Wake::Reread { partition, backlog, part, read } => {
                     self.on_reread(partition, backlog, part, read)?;
                 }
@@ -326,6 +319,11 @@ impl Deliverer {
             event = reader.next(), if may_read => Wake::Group(event),
             () = sleep(timer.unwrap_or_default()), if timer.is_some() => Wake::Timer,
         }
+    }
+
+    /// Has something done beside everything else.
+    fn wait_for(&mut self, what: impl Future<Output = Wake> + Send + 'static) {
+        self.in_flight.push(Flight::Other(Box::pin(what)));
     }
 
     fn next_timer(&self) -> Option<Tick> {

@@ -204,10 +204,10 @@ impl Deliverer {
             Part::Records(_) => most,
         };
         let limit = ReadLimit { records, ..AT_ONCE };
-        self.in_flight.push(Box::pin(async move {
+        self.wait_for(async move {
             let read = read_again(&*events, partition, &part, limit).await;
             Wake::Reread { partition, backlog: number, part, read }
-        }));
+        });
     }
 
     /// Plans what was read of a backlog, once more, with the state of now.

@@ -9,6 +9,7 @@ use campanile_core::{
 };
 use futures::future::{BoxFuture, FutureExt};
 
+use super::flight::{Flight, Sent};
 use super::lanes::{Job, LaneKey, Step};
 use super::silence::Along;
 use super::{Deliverer, Wake};
@@ -106,7 +107,7 @@ impl Deliverer {
             // Mostly it is there at once, and costs no turn.
             match (&mut room).now_or_never() {
                 Some(Wake::Room { slot, .. }) => self.on_room(route, slot, reader),
-                _ => self.in_flight.push(room),
+                _ => self.in_flight.push(Flight::Other(room)),
             }
         }
     }
@@ -199,10 +200,8 @@ impl Deliverer {
             }
         }
         self.parts.telemetry.deliverer_attempts.add(1);
-        self.in_flight.push(Box::pin(async move {
-            let outcome = slot.send(push).await;
-            Wake::Sent { lane, along, attempt, route, registration, outcome }
-        }));
+        let sent = Sent { lane, along, attempt, route, registration };
+        self.in_flight.push(Flight::Push(Some(sent), slot.send(push)));
     }
 }
 

@@ -254,10 +254,10 @@ impl Deliverer {
         let Some(intake) = self.partitions.get_mut(&partition) else { return };
         intake.loading = Some(number);
         let load = load(self.parts.clone(), partition, missing, intake.view.needs());
-        self.in_flight.push(Box::pin(async move {
+        self.wait_for(async move {
             let (keys, views) = load.await;
             Wake::Loaded { partition, load: number, keys, views }
-        }));
+        });
     }
 
     /// A post was read that nobody has to hear of.

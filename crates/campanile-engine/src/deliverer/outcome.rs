@@ -7,22 +7,20 @@ use campanile_core::{
 };
 
 use super::Deliverer;
+use super::flight::Sent;
 use super::lanes::{Job, LaneKey, Step};
 use super::outbox::Putoff;
 use super::routes::Held;
-use super::silence::Along;
 use crate::planted::Bug;
 
 impl Deliverer {
     /// An attempt was answered, or was not.
     pub(super) fn on_sent(
         &mut self,
-        (lane, attempt): (LaneKey, u64),
-        along: Option<Box<Along>>,
-        route: &Route,
-        registration: RegistrationId,
+        Sent { lane, along, attempt, route, registration }: Sent,
         outcome: &Outcome,
     ) {
+        let route = &route;
         let (now, _) = self.now();
         let state = self.routes.get(route);
         state.health.record(outcome, now);

@@ -24,9 +24,9 @@ impl Deliverer {
         let pages = self.outbox.take(self.parts.events.identity());
         let (events, receipts) = (self.parts.events.clone(), self.parts.receipts.clone());
         let telemetry = self.parts.telemetry.clone();
-        self.in_flight.push(Box::pin(async move {
+        self.wait_for(async move {
             Wake::Written(pages.write(Logs { events, receipts }, telemetry).await)
-        }));
+        });
         self.is_writing = true;
         self.unwritten_since = None;
     }
@@ -126,9 +126,7 @@ impl Deliverer {
             };
             self.look_at_clock();
             match wake {
-                Wake::Sent { lane, along, attempt, route, registration, outcome } => {
-                    self.on_sent((lane, attempt), along, &route, registration, &outcome);
-                }
+                Wake::Sent(sent, outcome) => self.on_sent(sent, &outcome),
                 Wake::Written(settled) => self.on_written(&settled),
                 Wake::Room { .. }
                 | Wake::Loaded { .. }

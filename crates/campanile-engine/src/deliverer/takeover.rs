@@ -66,10 +66,10 @@ impl Deliverer {
         intake.takeover = Some(Takeover::Everything);
         let (assignment, needed) = (intake.assignment, intake.view.read_to());
         let parts = self.parts.clone();
-        self.in_flight.push(Box::pin(async move {
+        self.wait_for(async move {
             let learned = learn(&parts, partition, needed).await;
             Wake::TookOver { partition, assignment, learned }
-        }));
+        });
     }
 
     /// It was found out.
