@@ -22,13 +22,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use campanile_core::port::{
-    Clock, DueEntry, EventLog, GroupEvent, GroupName, NewRecord, Progress, Projection,
+    Clock, DueEntry, EventLog, GroupEvent, GroupName, GroupReader, NewRecord, Progress, Projection,
     ProjectionError, ReadError,
 };
 use campanile_core::{
     AgendaEntry, Displaced, Due, Event, Fact, Offset, Partition, Tick, Timestamp, UserRef,
 };
 use campanile_proto::codec;
+use futures::future::FutureExt;
 
 use crate::gateway::retirement;
 use crate::tasks::{Shutdown, sleep};
@@ -42,6 +43,10 @@ const MOST_EARLY: usize = 4096;
 const AFTER_EVENTS: Duration = Duration::from_millis(500);
 /// How long a partition's agenda goes unlooked at when nothing happens.
 const IDLE: Duration = Duration::from_secs(60);
+/// How long the log is left alone after it was read: of many events it learns no more than of one.
+const REST: Duration = Duration::from_millis(50);
+/// What is taken from the log at once, at most.
+const TURN: usize = 256;
 /// The wait before something that failed is tried again.
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -49,6 +54,7 @@ const RETRY: Duration = Duration::from_millis(500);
 pub struct Scheduler {
     parts: Parts,
     agendas: BTreeMap<Partition, Agenda>,
+    rests_until: Tick,
 }
 
 /// An owned partition's agenda.
@@ -106,8 +112,8 @@ impl std::fmt::Debug for Scheduler {
 impl Scheduler {
     /// A scheduler that owns no partition yet.
     #[must_use]
-    pub const fn new(parts: Parts) -> Self {
-        Self { parts, agendas: BTreeMap::new() }
+    pub fn new(parts: Parts) -> Self {
+        Self { parts, agendas: BTreeMap::new(), rests_until: Tick::default() }
     }
 
     /// Works until shutdown.
@@ -125,23 +131,52 @@ impl Scheduler {
                 self.look().await;
                 continue;
             }
+            let rest = self.rests_until.since(now);
+            let wait = if rest.is_zero() { IDLE } else { rest };
             tokio::select! {
                 biased;
                 () = shutdown.begun() => return Ok(()),
-                event = reader.next() => match event {
-                    Ok(event) => {
-                        if let Some(seen) = self.on_event(event) {
-                            // Its own progress means nothing to the scheduler: a start anywhere
-                            // is right, because it looks at the agenda, not at the events.
-                            let _hint = reader.commit(&[seen]).await;
-                        }
-                    }
-                    Err(ReadError::Unavailable { .. }) => sleep(RETRY).await,
-                    Err(error) => return Err(error),
-                },
-                () = sleep(next_look.min(IDLE)) => self.look().await,
+                event = reader.next(), if rest.is_zero() => {
+                    self.read(event, reader.as_mut()).await?;
+                }
+                () = sleep(next_look.min(wait)) => {}
             }
         }
+    }
+
+    /// Takes what the log has by now, beginning with `first`.
+    async fn read(
+        &mut self,
+        first: Result<GroupEvent, ReadError>,
+        reader: &mut dyn GroupReader,
+    ) -> Result<(), ReadError> {
+        let mut seen = BTreeMap::new();
+        let mut next = Some(first);
+        for left in (0..TURN).rev() {
+            match next {
+                None => break,
+                Some(Ok(event)) => {
+                    if let GroupEvent::Lost(partition) = &event {
+                        seen.remove(partition);
+                    }
+                    seen.extend(self.on_event(event).map(|it| (it.partition, it)));
+                }
+                Some(Err(ReadError::Unavailable { .. })) => {
+                    sleep(RETRY).await;
+                    break;
+                }
+                Some(Err(error)) => return Err(error),
+            }
+            next = (left > 0).then(|| reader.next().now_or_never()).flatten();
+        }
+        if !seen.is_empty() {
+            // Its own progress means nothing to the scheduler: a start anywhere is right, because it
+            // looks at the agenda, not at the events.
+            let seen: Vec<_> = seen.into_values().collect();
+            let _hint = reader.commit(&seen).await;
+        }
+        self.rests_until = self.parts.clock.tick().after(REST);
+        Ok(())
     }
 
     fn on_event(&mut self, event: GroupEvent) -> Option<Progress> {
