@@ -162,6 +162,8 @@ pub struct Deliverer {
     silence: Silence,
     /// Partitions that owe something on a route that does not send, or catches up.
     holding: BTreeSet<Partition>,
+    /// Partitions of which the log was told that deliveries of backlogs are under way.
+    busy: BTreeSet<Partition>,
     /// Backlogs that are being read, and how many were.
     reads: usize,
     reads_begun: usize,
@@ -232,6 +234,7 @@ impl Deliverer {
             condemned: BTreeMap::new(),
             silence: Silence::default(),
             holding: BTreeSet::new(),
+            busy: BTreeSet::new(),
             reads: 0,
             reads_begun: 0,
             looked_at: Tick::default(),

@@ -39,8 +39,6 @@ pub(crate) struct Intake {
     pub(crate) assignment: u64,
     pub(crate) is_revoking: bool,
     pub(crate) is_paused: bool,
-    /// Whether the log was told that deliveries of backlogs are under way.
-    pub(crate) is_busy: bool,
     /// What routes owe that do not send, or catch up; mostly none.
     pub(crate) backlogs: BTreeMap<Kind, Backlog>,
     /// The number of the backlog that was planned last.
@@ -71,7 +69,6 @@ impl Intake {
             assignment,
             is_revoking: false,
             is_paused: false,
-            is_busy: false,
             backlogs: BTreeMap::new(),
             planned_last: 0,
             live_is_next: false,
@@ -153,6 +150,7 @@ impl Deliverer {
         self.outbox.drop_partition(partition);
         self.uncommitted.remove(&partition);
         self.holding.remove(&partition);
+        self.busy.remove(&partition);
         self.routes.drop_partition(partition);
         self.condemned.retain(|_, of| *of != partition);
         // A timer without anything to do would fire for ever.
@@ -326,7 +324,9 @@ impl Deliverer {
             followed: self.follow(event),
             delivery,
         };
-        if intake.ended.get(job.delivery.id).is_some() {
+        // What is planned for the first time has not ended.
+        let is_first = backlog == 0 && job.delivery.cause == event.position.offset;
+        if !is_first && intake.ended.get(job.delivery.id).is_some() {
             self.parts.telemetry.deliverer_ended_before.add(1);
             return self.outbox.absorbed(&job);
         }

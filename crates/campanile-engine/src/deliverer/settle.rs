@@ -74,11 +74,17 @@ impl Deliverer {
     /// Says in which partitions deliveries of backlogs are under way: their positions do not tell.
     /// What has ended is under way until it is committed: a successor would do it again.
     fn say_busy(&mut self, reader: &mut dyn GroupReader) {
-        for (partition, intake) in &mut self.partitions {
+        let may_be: Vec<_> = self.holding.union(&self.busy).copied().collect();
+        for partition in may_be {
+            let Some(intake) = self.partitions.get(&partition) else { continue };
+            let was_busy = self.busy.contains(&partition);
             let is_out = intake.backlogs.values().any(|backlog| backlog.out > 0);
-            let is_busy = is_out || (intake.is_busy && self.uncommitted.contains(partition));
-            if is_busy != intake.is_busy && reader.busy(*partition, is_busy).is_ok() {
-                intake.is_busy = is_busy;
+            let is_busy = is_out || (was_busy && self.uncommitted.contains(&partition));
+            if is_busy != was_busy && reader.busy(partition, is_busy).is_ok() {
+                match is_busy {
+                    true => self.busy.insert(partition),
+                    false => self.busy.remove(&partition),
+                };
             }
         }
     }
