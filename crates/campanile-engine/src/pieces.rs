@@ -62,7 +62,8 @@ impl Pieces {
 
     /// Folds `record` into the pieces it touches, as far as they are known: an unknown piece stays
     /// unknown, and an item whose post cannot be judged because its request is unknown becomes
-    /// unknown. Tells what changed, and the keys of the changed pieces.
+    /// unknown. Tells what changed, and the keys of pieces to be stored: of those that changed, and of
+    /// those that may be dropped, because storage may not look for them before.
     ///
     /// A piece that storage may have dropped by the time of `record` is absent, dropped or not, so
     /// that the fold is the same whatever storage did. And a piece with the event in it stays as it
@@ -84,7 +85,7 @@ impl Pieces {
             return (Changes::default(), Vec::new());
         }
         let is_newer = |known: &Known| record.position.offset < known.as_of;
-        let is_kept = |piece: &Piece| keep_until(piece).is_none_or(|until| record.time <= until);
+        let is_kept = |piece: &Piece| !is_over(piece, record.time);
         let mut state = State::default();
         for key in keys.clone() {
             let Some(known) = self.known.get_mut(&key) else { continue };
@@ -107,7 +108,7 @@ impl Pieces {
                 PieceKey::Request(..) => (state.request.map(Piece::Request), changes.request),
                 PieceKey::Holder(_) => (state.holder.map(Piece::Holder), changes.holder),
             };
-            if is_changed {
+            if is_changed || known.piece.is_some() {
                 changed.push(key);
             }
             // One that may be dropped, and that nothing takes the place of, is still what storage
@@ -128,6 +129,11 @@ fn without_request(record: &Recorded) -> Recorded {
     record
 }
 
+/// Whether a piece need not be there any more at `now`.
+fn is_over(piece: &Piece, now: Timestamp) -> bool {
+    keep_until(piece).is_some_and(|until| until < now)
+}
+
 /// Until when a piece must be stored; `None`: forever.
 pub(crate) fn keep_until(piece: &Piece) -> Option<Timestamp> {
     match piece {
@@ -140,31 +146,76 @@ pub(crate) fn keep_until(piece: &Piece) -> Option<Timestamp> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "test code")]
+
     use campanile_core::{
-        AppId, Fact, Generation, NotificationId, Partition, Position, Recorded, Timestamp, UserRef,
+        AgendaEntry, AppId, Content, Due, Fact, Generation, NotificationId, Partition,
+        PlatformMask, Position, Posted, Priority, Recorded, Timestamp, UserRef,
     };
 
     use super::*;
 
-    fn recall(id: NotificationId, offset: u64) -> Option<Recorded> {
-        let event = Event::NotificationRecalled { id, revision: None };
-        let user = UserRef::from_bytes([1; 16]);
-        let fact = Fact { app: AppId::new("app").ok()?, user, cause: None, event };
+    const USER: UserRef = UserRef::from_bytes([1; 16]);
+    const ID: NotificationId = NotificationId::from_bytes([1; 16]);
+    const ITEM: PieceKey = PieceKey::Item(USER, ID);
+
+    fn at(millis: u64) -> Timestamp {
+        Timestamp::from_millis(millis)
+    }
+
+    fn recorded(event: Event, offset: u64, time: Timestamp) -> Recorded {
+        let fact = Fact { app: AppId::new("app").unwrap(), user: USER, cause: None, event };
         let (generation, partition) = (Generation(1), Partition(0));
-        let position = Position { generation, partition, offset: Offset(offset) };
-        Some(Recorded { position, time: Timestamp::from_millis(offset), fact })
+        Recorded {
+            position: Position { generation, partition, offset: Offset(offset) },
+            time,
+            fact,
+        }
+    }
+
+    fn post(expires_at: Timestamp) -> Event {
+        Event::NotificationPosted(Posted {
+            id: ID,
+            request: None,
+            app_notification_id: None,
+            group: None,
+            campaign: None,
+            content: Content::default().into(),
+            platforms: PlatformMask::ALL,
+            priority: Priority::High,
+            expires_at,
+            deliver_by: expires_at,
+            fallback: None,
+        })
+    }
+
+    fn end(expires_at: Timestamp) -> Event {
+        let due = Due::Expire { id: ID, revision: 1 };
+        Event::CameDue(AgendaEntry { at: expires_at, due })
     }
 
     #[test]
     fn what_is_forgotten_is_not_brought_back_by_an_event_that_it_had_in_it() {
-        let (user, id) = (UserRef::from_bytes([1; 16]), NotificationId::from_bytes([1; 16]));
-        let item = PieceKey::Item(user, id);
         let mut pieces = Pieces::default();
-        pieces.put(PieceKey::Reach(user), None, Offset(5));
-        pieces.put(item, None, Offset(5));
-        let mut fold = |offset| recall(id, offset).map(|it| pieces.fold(&it).1);
-        assert_eq!(fold(4), Some(vec![]));
-        assert_eq!(fold(5), Some(vec![item]));
-        assert!(pieces.get(&item).is_some());
+        pieces.put(PieceKey::Reach(USER), None, Offset(5));
+        pieces.put(ITEM, None, Offset(5));
+        let recall = Event::NotificationRecalled { id: ID, revision: None };
+        let mut fold = |offset| pieces.fold(&recorded(recall.clone(), offset, at(offset))).1;
+        assert_eq!(fold(4), vec![]);
+        assert_eq!(fold(5), vec![ITEM]);
+        assert!(pieces.get(&ITEM).is_some());
+    }
+
+    #[test]
+    fn an_item_that_ends_after_it_was_forgotten_is_stored_again_so_that_it_goes() {
+        let expires_at = at(2000);
+        let mut pieces = Pieces::default();
+        pieces.put(ITEM, None, Offset(0));
+        assert_eq!(pieces.fold(&recorded(post(expires_at), 0, at(1000))).1, vec![ITEM]);
+        let posted = pieces.get(&ITEM).cloned();
+        let late = expires_at.after(2 * Limits::REMEMBERED_AFTER);
+        let (changes, stored) = pieces.fold(&recorded(end(expires_at), 1, late));
+        assert_eq!((changes.item, stored), (false, vec![ITEM]));
+        assert_eq!(pieces.get(&ITEM), posted.as_ref());
     }
 }

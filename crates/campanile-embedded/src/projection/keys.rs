@@ -8,7 +8,7 @@
 //!   Request  user 16 · key 16                                      → a piece
 //!   Holder   address 16                                            → a piece
 //!   Change   user 16 · offset of the latest change u64 · id 16     → nothing
-//!   Keep     until u64 · kind u8 · the rest of a piece's key       → nothing
+//!   Keep     until u64 · kind u8 · the rest of a piece's key       → nothing; not of open items
 //!   Due      at u64 · user 16 · what                               → app length u8 · app · entry
 //!   History  user 16 · stream u8 · offset u64                      → id 16, or nothing
 //! 0xffff · 0                                                       → which log it is a fold of

@@ -95,7 +95,7 @@ fn fill(
 ) -> Result<(), ProjectionError> {
     let partition = write.partition;
     for piece in &write.pieces {
-        put_piece(step, folds, partition, piece, absent.contains(&piece.key))?;
+        put_piece(step, folds, write, piece, absent.contains(&piece.key))?;
     }
     for entry in &write.agenda {
         put_agenda(step, folds, partition, entry);
@@ -114,10 +114,11 @@ fn fill(
 fn put_piece(
     step: &mut dyn Step,
     folds: &mut Folds,
-    partition: Partition,
+    of: &Write,
     write: &PieceWrite,
     is_new: bool,
 ) -> Result<(), ProjectionError> {
+    let partition = of.partition;
     let key = keys::piece(partition, &write.key);
     let keep_until = write.keep_until.map_or(FOREVER, Timestamp::as_millis);
     let changed_at = match &write.piece {
@@ -137,18 +138,23 @@ fn put_piece(
         }
     }
     let kept = before.map_or(FOREVER, |(keep, _)| keep);
-    if kept != keep_until {
-        if kept != FOREVER {
-            step.put(keys::keep(partition, kept, &key), None);
-        }
-        if keep_until != FOREVER {
-            step.put(keys::keep(partition, keep_until, &key), Some(Vec::new()));
-            folds.keep_floor = folds.keep_floor.min(keep_until);
-        }
+    if kept != keep_until && kept != FOREVER {
+        step.put(keys::keep(partition, kept, &key), None);
+    }
+    if keep_until != FOREVER && !comes_again(write, of.time) {
+        step.put(keys::keep(partition, keep_until, &key), Some(Vec::new()));
+        folds.keep_floor = folds.keep_floor.min(keep_until);
     }
     let encoded = codec::encode_piece(&write.piece);
     step.put(key, Some(keys::piece_value(keep_until, changed_at, &encoded)));
     Ok(())
+}
+
+/// Whether there is no need to look for a piece that may be dropped: an item that has not ended is
+/// written again with its end, which is on the agenda. Unless that comes too late.
+fn comes_again(write: &PieceWrite, now: Timestamp) -> bool {
+    let is_open = matches!(&write.piece, Piece::Item(it) if it.revision > 0 && it.ended.is_none());
+    is_open && write.keep_until.is_some_and(|until| now <= until)
 }
 
 fn put_agenda(step: &mut dyn Step, folds: &mut Folds, partition: Partition, write: &AgendaWrite) {

@@ -6,7 +6,7 @@ use campanile_core::port::{
     Applied, Claim, HistoryQuery, ItemOrder, ItemQuery, Piece, PieceKey, PieceWrite, RecordRef,
     Write,
 };
-use campanile_core::{Item, NotificationId, Offset, Timestamp};
+use campanile_core::{Ended, Item, NotificationId, Offset, Timestamp};
 use campanile_testkit::scenario::posted;
 use campanile_testkit::strategy::recorded;
 use campanile_testkit::vocabulary::{START, item, user};
@@ -54,7 +54,7 @@ async fn many_old_pieces_go_over_several_steps() {
     let opened = open(TempDir::new().unwrap(), LOG, None);
     let projection = &opened.projection;
     let mut claim = projection.claim(P0, Stream::Events).await.unwrap();
-    let (count, template) = (2000_u64, template());
+    let (count, template) = (2000_u64, Item { ended: Some(Ended::Expired), ..template() });
     let key = |number: u64| {
         let mut id = [0; 16];
         id[8..].copy_from_slice(&number.to_be_bytes());
@@ -89,6 +89,34 @@ async fn many_old_pieces_go_over_several_steps() {
     put(projection, late, &mut claim).await;
     put(projection, step(claim, later.after(Duration::from_secs(1))), &mut claim).await;
     assert_eq!(listed(projection).await, 0);
+}
+
+#[tokio::test]
+async fn an_item_goes_once_it_was_stored_with_its_end_or_after_its_time() {
+    let opened = open(TempDir::new().unwrap(), LOG, None);
+    let projection = &opened.projection;
+    let mut claim = projection.claim(P0, Stream::Events).await.unwrap();
+    let (open, until) = (template(), START.after(Duration::from_secs(1)));
+    let seconds = |seconds| START.after(Duration::from_secs(seconds));
+    let mut pieces = |time, item: &Item| {
+        let (key, piece) = (PieceKey::Item(user(0), item.id), Piece::Item(Arc::new(item.clone())));
+        let pieces = vec![PieceWrite { key, piece, keep_until: Some(until) }];
+        let write = Write { pieces, ..step(claim, time) };
+        claim.next = write.to;
+        write
+    };
+    let ended = Item { ended: Some(Ended::Expired), ..open.clone() };
+    for (last, time) in [(&ended, START), (&open, seconds(10))] {
+        for write in [pieces(START, &open), pieces(time, last)] {
+            assert_eq!(projection.apply(write).await, Ok(Applied::Applied));
+            assert_eq!(listed(projection).await, 1);
+        }
+        for time in [seconds(20), seconds(30)] {
+            let write = Write { pieces: Vec::new(), ..pieces(time, &open) };
+            assert_eq!(projection.apply(write).await, Ok(Applied::Applied));
+        }
+        assert_eq!(listed(projection).await, 0);
+    }
 }
 
 #[tokio::test]
