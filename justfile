@@ -43,9 +43,13 @@ bench:
     cargo bench --package campanile-embedded --bench append
     cargo bench --package campanile --bench throughput
 
+# The program as it is to be installed: slower to build than with --release, faster to run
+dist:
+    cargo build --profile dist --package campanile
+
 # A load test against the embedded store, two to four minutes: fan-out as fast as it goes, then at a steady rate
-load: h2load
-    cargo build --release --package campanile --package loadtest
+load: h2load dist
+    cargo build --release --package loadtest
     cargo run --release --quiet --package loadtest -- run loadtest/scenarios/fan-out.toml
     cargo run --release --quiet --package loadtest -- run loadtest/scenarios/half.toml
 

@@ -91,7 +91,7 @@ struct Wanted {
     /// The scenario's file
     scenario: PathBuf,
     /// The binary under load
-    #[arg(long, default_value = "target/release/campanile")]
+    #[arg(long, default_value = "target/dist/campanile")]
     engine: PathBuf,
     /// A server that somebody starts instead, as a URL: what it must be configured with is written
     /// into `--directory`, and it is waited for
