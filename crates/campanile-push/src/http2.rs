@@ -6,7 +6,7 @@
 //! - Three ends of a request, never mixed up: an answer, [`Failure::Unprocessed`], and the rest.
 //! - Bounded: as many streams as the caller begins, each with a body of at most [`BODY_LIMIT`] and a
 //!   few short headers; what waits to be sent; and, by [`Http2::is_flooded`], what the peer makes us
-//!   say. A frame costs the same however many streams there are.
+//!   say.
 //!
 //! Why it is our own: docs/adr/0023-http2-client.md.
 

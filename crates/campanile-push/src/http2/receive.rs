@@ -232,8 +232,10 @@ impl<R> Http2<R> {
         let above = self.streams.split_off(&last.saturating_add(1));
         let ends = above.into_values();
         self.ended.extend(ends.map(|it| it.broken_off(Failure::Unprocessed(why.clone()))));
-        self.goaway = Some(why).filter(|_| !self.goes_away);
-        self.goes_away = true;
+        // Servers say it twice, the second time with the last stream; once is news.
+        if !std::mem::replace(&mut self.goes_away, true) {
+            self.goaway = Some(why);
+        }
         Ok(())
     }
 

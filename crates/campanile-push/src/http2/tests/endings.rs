@@ -80,6 +80,14 @@ fn what_is_above_the_last_stream_was_not_processed_and_the_rest_goes_on() {
 }
 
 #[test]
+fn two_goaways_at_once_are_one_piece_of_news() {
+    let mut http2 = connected();
+    http2.receive(&[goaway(u32::MAX >> 1, 0), goaway(0, 0)].concat()).unwrap();
+    assert!(http2.take_goaway().is_some());
+    assert_eq!(http2.take_goaway(), None);
+}
+
+#[test]
 fn a_goaway_tells_why() {
     let mut http2 = connected();
     let payload = [&[0, 0, 0, 0, 0, 0, 0, 11][..], b"{\"reason\":\"Calm\"}\n"].concat();
