@@ -79,7 +79,9 @@ pub struct PieceWrite {
     pub key: PieceKey,
     /// Its value.
     pub piece: Piece,
-    /// After this time of the partition the storage may drop the piece; `None`: never.
+    /// After this time of the partition the storage may drop the piece; `None`: never. An item that
+    /// has not ended is written again when it ends, or, if that comes after this time, at that
+    /// time: storage may wait for that before it looks for the item.
     pub keep_until: Option<Timestamp>,
 }
 
