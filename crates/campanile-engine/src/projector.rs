@@ -17,7 +17,7 @@ use campanile_core::port::{
     Applied, Carried, Claim, Epoch, EventLog, GroupEvent, GroupName, GroupReader, Progress,
     Projection, ProjectionError, ReadError, ReadLimit, Record, Stream, Write,
 };
-use campanile_core::{Offset, Partition, Position, Recorded, Timestamp};
+use campanile_core::{Offset, Partition, Position, Receipt, Recorded, Timestamp};
 use campanile_proto::codec;
 
 use crate::pieces::Pieces;
@@ -375,13 +375,17 @@ pub(crate) fn decode(
     position: Position,
     telemetry: &Telemetry,
 ) -> Option<Recorded> {
-    match codec::decode_fact(&record.body) {
-        Ok(fact) => Some(Recorded { position, time: record.time, fact }),
-        Err(error) => {
-            report_undecodable(record.offset, &error, telemetry);
-            None
-        }
-    }
+    let fact = codec::decode_fact(&record.body);
+    let fact =
+        fact.inspect_err(|error| report_undecodable(record.offset, error, telemetry)).ok()?;
+    Some(Recorded { position, time: record.time, fact })
+}
+
+/// Opens a receipt, like [`decode`]. The fold of receipts looks at no more than whose they are, so
+/// whoever reads one is the first to learn that the rest of it cannot be read.
+pub(crate) fn decode_receipt(record: &Record, telemetry: &Telemetry) -> Option<Receipt> {
+    let receipt = codec::decode_receipt(&record.body);
+    receipt.inspect_err(|error| report_undecodable(record.offset, error, telemetry)).ok()
 }
 
 fn report_undecodable(offset: Offset, error: &codec::DecodeError, telemetry: &Telemetry) {

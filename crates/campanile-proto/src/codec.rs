@@ -17,7 +17,7 @@ use prost::Message;
 use prost::encoding::{WireType, decode_key, decode_varint};
 
 pub use event::{decode_fact, encode_fact};
-pub use heading::{Heading, heading_of_post};
+pub use heading::{Heading, heading_of_post, subject_of_receipt};
 pub use receipt::{decode_receipt, encode_receipt};
 pub use state::{decode_agenda_entry, decode_piece, encode_agenda_entry, encode_piece};
 

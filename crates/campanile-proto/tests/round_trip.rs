@@ -16,7 +16,7 @@ use bytes::Bytes;
 use campanile_core::{Event, Fact};
 use campanile_proto::codec::{
     Heading, decode_agenda_entry, decode_fact, decode_piece, decode_receipt, encode_agenda_entry,
-    encode_fact, encode_piece, encode_receipt, heading_of_post,
+    encode_fact, encode_piece, encode_receipt, heading_of_post, subject_of_receipt,
 };
 use campanile_proto::v1;
 use proptest::prelude::*;
@@ -51,7 +51,26 @@ proptest! {
 
     #[test]
     fn receipts(receipt in arbitrary::receipt()) {
-        prop_assert_eq!(decode_receipt(&encode_receipt(&receipt)), Ok(receipt));
+        let bytes = encode_receipt(&receipt);
+        prop_assert_eq!(subject_of_receipt(&bytes), Ok((receipt.user, receipt.item)));
+        prop_assert_eq!(decode_receipt(&bytes), Ok(receipt));
+    }
+
+    #[test]
+    fn the_subject_of_a_receipt_is_what_the_whole_says(
+        receipt in arbitrary::receipt(),
+        at in any::<prop::sample::Index>(),
+        bit in 0..8_u32,
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let whole = encode_receipt(&receipt);
+        let mut damaged = whole.to_vec();
+        damaged[at.index(whole.len())] ^= 1 << bit;
+        for bytes in [Bytes::from(damaged), whole.slice(..cut.index(whole.len()))] {
+            if let Ok(read) = decode_receipt(&bytes) {
+                prop_assert_eq!(subject_of_receipt(&bytes), Ok((read.user, read.item)));
+            }
+        }
     }
 
     #[test]

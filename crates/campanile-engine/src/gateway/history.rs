@@ -5,14 +5,13 @@ use campanile_core::{
     Changes, Item, NotificationId, Offset, Partition, Position, PostVerdict, Receipt, Recorded,
     Timestamp, touches,
 };
-use campanile_proto::codec;
 use std::sync::Arc;
 
 use super::Gateway;
 use crate::edge::{Target, Whom};
 use crate::pieces::Pieces;
 use crate::planted::Planted;
-use crate::projector::decode;
+use crate::projector::{decode, decode_receipt};
 use crate::{Error, RequestContext};
 
 /// Records of one user that a question about the past reads at most.
@@ -187,7 +186,7 @@ impl Gateway {
         let open = |record: Record| {
             let position =
                 Position { generation, partition: whom.partition, offset: record.offset };
-            let receipt = codec::decode_receipt(&record.body).ok()?;
+            let receipt = decode_receipt(&record, &self.edge.telemetry)?;
             Some(TimelineEntry::Receipt { position, time: record.time, receipt })
         };
         Ok(found.into_iter().filter_map(open).collect())

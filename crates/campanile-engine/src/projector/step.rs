@@ -110,10 +110,10 @@ impl Steps {
 
     fn receipts(&self, records: &[&Record], write: &mut Write) {
         for record in records {
-            match codec::decode_receipt(&record.body) {
-                Ok(receipt) => {
+            match codec::subject_of_receipt(&record.body) {
+                Ok((user, item)) => {
                     let found_at = RecordRef { stream: Stream::Receipts, offset: record.offset };
-                    write.history.push((receipt.user, Some(receipt.item), found_at));
+                    write.history.push((user, Some(item), found_at));
                 }
                 Err(error) => report_undecodable(record.offset, &error, &self.telemetry),
             }

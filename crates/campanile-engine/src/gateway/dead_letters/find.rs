@@ -8,10 +8,10 @@ use campanile_core::{
     AppId, DeadReason, EndpointId, Fingerprint, NotificationId, Offset, Partition, PlatformMask,
     Position, Receipt, Settled, Timestamp, UserRef,
 };
-use campanile_proto::codec;
 
 use super::DeadLetterFilter;
 use crate::gateway::Gateway;
+use crate::projector::decode_receipt;
 use crate::seal::Places;
 use crate::{Error, RequestContext};
 
@@ -194,14 +194,14 @@ impl Gateway {
         found: &mut Found,
     ) -> ControlFlow<()> {
         let generation = self.edge.receipts.identity().generation;
-        for Record { offset, time, body, .. } in records {
+        for record in &records {
+            let &Record { offset, time, .. } = record;
             if time >= scope.until {
                 found.is_all = true;
                 return ControlFlow::Break(());
             }
             let position = Position { generation, partition, offset };
-            // What cannot be read is counted where it is folded.
-            let receipt = codec::decode_receipt(&body).ok();
+            let receipt = decode_receipt(record, &self.edge.telemetry);
             let here = receipt.map(|receipt| scope.letters(position, time, receipt));
             let here = here.unwrap_or_default();
             let is_too_much = found.letters.len() + here.len() > room;

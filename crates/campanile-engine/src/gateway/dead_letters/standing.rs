@@ -13,6 +13,7 @@ use super::DeadLetter;
 use super::find::Letter;
 use crate::Error;
 use crate::gateway::Gateway;
+use crate::projector::decode_receipt;
 
 /// Receipts of one item that are looked through for another end of the same delivery.
 const MOST_RECEIPTS: usize = 256;
@@ -135,7 +136,7 @@ impl Gateway {
         let at: Vec<_> = listed.iter().map(|record| record.offset).collect();
         let records = self.edge.receipts.fetch(partition, &at).await?;
         let receipts = records.into_iter().flatten();
-        let receipts = receipts.filter_map(|record| codec::decode_receipt(&record.body).ok());
+        let receipts = receipts.filter_map(|record| decode_receipt(&record, &self.edge.telemetry));
         let settled = receipts.flat_map(|receipt| receipt.settled);
         let accepted = settled.filter(|it| matches!(it.end, End::Accepted { .. }));
         Ok(accepted.map(|settled| settled.delivery).collect())
