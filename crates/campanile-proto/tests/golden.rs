@@ -187,7 +187,7 @@ fn what_falls_back() {
         end: End::Suppressed(Suppression::Fetched),
     };
     let receipt = receipt(vec![settled]);
-    check_receipt("receipt_fallback", &receipt);
+    check("receipt_fallback", &receipt, codec::encode_receipt, codec::decode_receipt);
 }
 
 #[test]
@@ -308,14 +308,7 @@ fn receipts() {
         end,
     });
     let receipt = receipt(settled.into());
-    check_receipt("receipt", &receipt);
-}
-
-#[track_caller]
-fn check_receipt(name: &str, receipt: &Receipt) {
-    check(name, receipt, codec::encode_receipt, codec::decode_receipt);
-    let subject = codec::subject_of_receipt(&codec::encode_receipt(receipt));
-    assert_eq!(subject, Ok((receipt.user, receipt.item)), "{name}");
+    check("receipt", &receipt, codec::encode_receipt, codec::decode_receipt);
 }
 
 fn receipt(settled: Vec<Settled>) -> Receipt {

@@ -90,6 +90,18 @@ mod tests {
     use crate::codec::decode_receipt;
 
     #[test]
+    fn stored_receipts_have_the_subject_that_the_whole_says() {
+        let stored: [&'static [u8]; 2] = [
+            include_bytes!("../../golden/receipt.bin"),
+            include_bytes!("../../golden/receipt_fallback.bin"),
+        ];
+        for bytes in stored {
+            let whole = decode_receipt(&Bytes::from_static(bytes)).unwrap();
+            assert_eq!(subject_of_receipt(bytes), Ok((whole.user, whole.item)));
+        }
+    }
+
+    #[test]
     fn a_receipt_for_a_platform_of_a_later_release_has_a_subject() {
         let (user, item) = (Some(v1::Id { high: 0, low: 1 }), Some(v1::Id { high: 0, low: 2 }));
         let app = "app".to_owned();
