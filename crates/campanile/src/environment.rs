@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 /// What this program is called where a shell finds it by name.
 const NAME: &str = "campanile";
 
+/// For how many milliseconds the allocator keeps memory that was freed.
+pub(crate) const KEEPS_FREED: &str = "MIMALLOC_PURGE_DELAY";
+
 /// What this program wants to know from its environment.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Environment {
@@ -16,6 +19,8 @@ pub(crate) struct Environment {
     pub(crate) server: Option<String>,
     /// `CAMPANILE__…`: settings. `None` for a value that is not UTF-8.
     pub(crate) settings: BTreeMap<String, Option<String>>,
+    /// Whether the allocator was told for how long it keeps memory, by [`KEEPS_FREED`].
+    pub(crate) keeps_freed: bool,
 }
 
 impl Environment {
@@ -27,6 +32,7 @@ impl Environment {
         for (name, value) in variables {
             let Ok(name) = name.into_string() else { continue };
             match name.as_str() {
+                KEEPS_FREED => environment.keeps_freed = true,
                 "CAMPANILE_CONFIG" => environment.config = Some(value.into()),
                 "CAMPANILE_SERVER" => {
                     environment.server = Some(value.to_string_lossy().into_owned());

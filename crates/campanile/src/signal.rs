@@ -18,6 +18,9 @@ impl StopSignal {
     /// If the system does not tell of signals.
     pub(crate) fn listen() -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
+        // A log that nobody reads any more is no reason to end. It is none in any Rust program, but
+        // one that tried to take its own place, and was refused, has the system's way of it.
+        let _no_reason = signal(SignalKind::pipe())?;
         let terminate = signal(SignalKind::terminate())?;
         Ok(Self { terminate, interrupt: signal(SignalKind::interrupt())? })
     }

@@ -6,7 +6,7 @@ use crate::compose;
 use crate::config::{Config, Effective, Given};
 use crate::environment::Environment;
 use crate::exit::{Failure, Kind};
-use crate::{logging, server};
+use crate::{logging, memory, server};
 
 /// The arguments.
 #[derive(Clone, Debug, clap::Args)]
@@ -111,6 +111,7 @@ impl ServerArgs {
 /// # Errors
 /// [`Failure`].
 pub(crate) fn run(args: Args, environment: Environment) -> Result<(), Failure> {
+    memory::free_at_once(&environment);
     let (config, _) = args.server.load(environment)?;
     logging::start(&config.log);
     server::run(config)

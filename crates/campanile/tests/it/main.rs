@@ -22,6 +22,8 @@ mod fallback;
 mod hands;
 mod lifecycle;
 mod log;
+#[cfg(target_os = "linux")]
+mod memory;
 mod mistakes;
 mod observe;
 mod platforms;

@@ -203,16 +203,13 @@ impl Server {
 
     /// Waits until it has ended.
     pub(crate) async fn ended(&mut self) -> ExitStatus {
-        let ended = async {
-            loop {
-                if let Some(status) = self.child.try_wait().unwrap() {
-                    return status;
-                }
-                tokio::time::sleep(Duration::from_millis(2)).await;
-            }
-        };
-        let ended = tokio::time::timeout(SOON, ended).await;
-        ended.unwrap_or_else(|_| panic!("the server did not end: {}", self.log()))
+        let ended = ended(&mut self.child).await;
+        ended.unwrap_or_else(|| panic!("the server did not end: {}", self.log()))
+    }
+
+    /// The process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 }
 
@@ -222,6 +219,19 @@ impl Drop for Server {
         let _ended = self.child.kill();
         let _reaped = self.child.wait();
     }
+}
+
+/// Waits until a process has ended; `None` if it does not.
+pub(crate) async fn ended(child: &mut Child) -> Option<ExitStatus> {
+    let ended = async {
+        loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                return status;
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(SOON, ended).await.ok()
 }
 
 /// The address that a line of a log tells with `message`, in either form.
