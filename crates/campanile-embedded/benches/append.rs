@@ -209,6 +209,7 @@ async fn project(events: usize) {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path(), &Options { partitions: 64, ..options() }).unwrap();
     let projection = store.projection();
+    let projection: &dyn Projection = &*projection;
     let p = Partition(0);
     let (steps, size) = (Steps::new(), 512);
     let claim = projection.claim(p, Stream::Events).await.unwrap();

@@ -10,6 +10,7 @@ mod database;
 mod feed;
 mod fold;
 mod history_filter;
+mod joint;
 mod keys;
 mod known;
 pub(crate) mod names;
@@ -243,15 +244,33 @@ impl Shared {
         partition: Partition,
         work: impl FnOnce(&Table, &mut Folds) -> Result<T, ProjectionError>,
     ) -> Result<T, ProjectionError> {
-        let part = self.part(partition)?;
-        let mut known = part.folds.lock().unwrap_or_else(PoisonError::into_inner);
+        self.with_all_folds(&[partition], |table, folds| {
+            let folds = folds.first_mut().ok_or(ProjectionError::NotBuilt(partition))?;
+            work(table, folds)
+        })
+    }
+
+    /// The same for several partitions, which are in order, so that nobody waits in a circle.
+    fn with_all_folds<T>(
+        &self,
+        partitions: &[Partition],
+        work: impl FnOnce(&Table, &mut [Folds]) -> Result<T, ProjectionError>,
+    ) -> Result<T, ProjectionError> {
+        let parts = partitions.iter().map(|partition| self.part(*partition));
+        let parts: Vec<&Part> = parts.collect::<Result<_, _>>()?;
+        let locks = parts.iter().map(|part| part.folds.lock());
+        let mut known: Vec<_> =
+            locks.map(|lock| lock.unwrap_or_else(PoisonError::into_inner)).collect();
         self.with_table(|table, times| {
-            let mut folds = match known.take().filter(|(read, _)| *read == times) {
-                Some((_, folds)) => folds,
-                None => Folds::read(table, partition).map_err(failed)?,
-            };
+            let folds = partitions.iter().zip(&mut known).map(|(partition, known)| {
+                match known.take().filter(|(read, _)| *read == times) {
+                    Some((_, folds)) => Ok(folds),
+                    None => Folds::read(table, *partition).map_err(failed),
+                }
+            });
+            let mut folds: Vec<_> = folds.collect::<Result<_, _>>()?;
             let done = work(table, &mut folds)?;
-            *known = Some((times, folds));
+            known.iter_mut().zip(folds).for_each(|(known, folds)| **known = Some((times, folds)));
             Ok(done)
         })
     }
@@ -263,23 +282,6 @@ impl Shared {
             *fold = Some(claimed);
             step::claim(table, partition, stream, claimed)?;
             Ok(claimed.claim())
-        })
-    }
-
-    fn apply(&self, write: &Write) -> Result<Applied, ProjectionError> {
-        let known = &self.part(write.partition)?.known;
-        self.with_folds(write.partition, |table, folds| {
-            if let Some(refused) = folds.refuse(write) {
-                return Ok(refused);
-            }
-            if write.stream == Stream::Receipts {
-                step::apply(table, folds, write, &Default::default())?;
-                return Ok(Applied::Applied);
-            }
-            let absent = known.begin();
-            step::apply(table, folds, write, &absent).inspect_err(|_| known.forget())?;
-            known.end(write);
-            Ok(Applied::Applied)
         })
     }
 }
@@ -300,20 +302,11 @@ impl Projection for EmbeddedProjection {
         self.call(move |shared| shared.claim(partition, stream)).await
     }
 
-    async fn apply(&self, write: Write) -> Result<Applied, ProjectionError> {
-        let (partition, stream, checkpoint) = (write.partition, write.stream, write.to);
-        let mut users: Vec<UserRef> = write.pieces.iter().map(|it| it.key.user()).collect();
-        users.sort_unstable();
-        users.dedup();
+    async fn apply_all(&self, writes: Vec<Write>) -> Vec<Result<Applied, ProjectionError>> {
+        let count = writes.len();
         let _others_may_write = self.shared.writers.read().await;
-        self.call(move |shared| {
-            let applied = shared.apply(&write)?;
-            if applied == Applied::Applied && stream == Stream::Events {
-                shared.part(partition)?.feeds.tell(checkpoint, users);
-            }
-            Ok(applied)
-        })
-        .await
+        let applied = self.call(move |shared| Ok(shared.apply_all(&writes))).await;
+        applied.unwrap_or_else(|error| vec![Err(error); count])
     }
 
     async fn view(

@@ -118,5 +118,6 @@ async fn fold(
         agenda: Vec::new(),
         history,
     };
+    let projection: &dyn Projection = projection;
     projection.apply(write).await
 }

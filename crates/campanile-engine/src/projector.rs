@@ -6,6 +6,8 @@
 //! seen.
 
 pub(crate) mod beginning;
+pub(crate) mod open;
+mod reading;
 pub(crate) mod step;
 
 use std::collections::BTreeMap;
@@ -14,20 +16,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use campanile_core::port::{
-    Applied, Carried, Claim, Epoch, EventLog, GroupEvent, GroupName, GroupReader, Progress,
-    Projection, ProjectionError, ReadError, ReadLimit, Record, Stream, Write,
+    Applied, Carried, Claim, Epoch, EventLog, GroupName, GroupReader, Projection, ProjectionError,
+    ReadError, ReadLimit, Record, Stream, Write,
 };
-use campanile_core::{Offset, Partition, Position, Receipt, Recorded, Timestamp};
-use campanile_proto::codec;
+use campanile_core::{Offset, Partition, Timestamp};
 
 use crate::pieces::Pieces;
 use crate::planted::{Bug, Planted};
 use crate::projector::beginning::{Beginning, Trouble};
+use crate::projector::open::check_format;
 use crate::projector::step::Steps;
 use crate::tasks::{Shutdown, sleep};
 use crate::telemetry::Telemetry;
 
-/// Records folded in one write at most.
+/// How long the receipts are left alone after they were read. Only history is made of them, and of
+/// many at once it is made for much less than of each by itself.
+const REST: Duration = Duration::from_millis(100);
+/// Records folded in one write of a partition at most; with as many of all of them, no more is taken
+/// before they are folded.
 const STEP: usize = 512;
 /// Bytes read at once to close a gap.
 const READ_BYTES: usize = 4 << 20;
@@ -116,49 +122,11 @@ impl Projector {
             }
             event = reader.next() => event,
         };
-        match event {
-            Ok(event) => self.on_event(event, reader).await,
-            Err(ReadError::Unavailable { reason }) => {
-                Self::wait_for_log(&reason).await;
-                Ok(())
-            }
-            Err(error) => Err(error),
+        let is_all = self.read(event, reader).await?;
+        if is_all && self.parts.stream == Stream::Receipts {
+            sleep(REST).await;
         }
-    }
-
-    async fn on_event(
-        &mut self,
-        event: GroupEvent,
-        reader: &mut dyn GroupReader,
-    ) -> Result<(), ReadError> {
-        match event {
-            GroupEvent::Assigned { progress } => {
-                self.claim(progress.partition).await?;
-                self.catch_up(progress.partition, progress.next).await
-            }
-            GroupEvent::Records { partition, records } => {
-                self.fold(partition, &records).await?;
-                self.commit(partition, reader).await;
-                Ok(())
-            }
-            GroupEvent::Revoking { partition, .. } => {
-                self.commit(partition, reader).await;
-                Ok(())
-            }
-            GroupEvent::Lost(partition) => {
-                self.lanes.remove(&partition);
-                Ok(())
-            }
-        }
-    }
-
-    /// The group's progress is a hint: losing it costs nothing, so a failure is only worth a log
-    /// line.
-    async fn commit(&self, partition: Partition, reader: &mut dyn GroupReader) {
-        let Some(lane) = self.lanes.get(&partition) else { return };
-        if let Err(error) = reader.commit(&[Progress::from(partition, lane.next)]).await {
-            tracing::debug!(%error, "projector progress not committed");
-        }
+        Ok(())
     }
 
     /// Becomes the writer of `partition`.
@@ -269,12 +237,24 @@ impl Projector {
     ) -> Result<(), ReadError> {
         check_format(partition, records.iter().copied())?;
         let applied = match self.prepare(partition, lane, records, to).await {
-            Ok(write) => self.apply(write).await,
+            Ok(write) => self.parts.projection.apply(write).await,
             Err(error) => Err(error),
         };
+        self.advance(partition, to, applied).await
+    }
+
+    /// Goes on where a step led, if it was stored.
+    async fn advance(
+        &mut self,
+        partition: Partition,
+        to: Offset,
+        applied: Result<Applied, ProjectionError>,
+    ) -> Result<(), ReadError> {
         match applied {
             Ok(Applied::Applied) => {
-                self.lanes.insert(partition, Lane { next: to, ..lane });
+                if let Some(lane) = self.lanes.get_mut(&partition) {
+                    lane.next = to;
+                }
                 Ok(())
             }
             Ok(Applied::Fenced | Applied::Gap(_)) => self.claim(partition).await,
@@ -285,15 +265,17 @@ impl Projector {
         }
     }
 
-    async fn apply(&self, mut write: Write) -> Result<Applied, ProjectionError> {
+    async fn apply(&self, mut writes: Vec<Write>) -> Vec<Result<Applied, ProjectionError>> {
         if self.parts.planted.has(Bug::CheckpointInSecondWrite) {
-            let mut checkpoint = write.clone();
-            (checkpoint.pieces, checkpoint.agenda, checkpoint.history) = Default::default();
-            write.to = write.from;
-            self.parts.projection.apply(write).await?;
-            return self.parts.projection.apply(checkpoint).await;
+            let mut checkpoints = writes.clone();
+            for write in &mut checkpoints {
+                (write.pieces, write.agenda, write.history) = Default::default();
+            }
+            writes.iter_mut().for_each(|write| write.to = write.from);
+            self.parts.projection.apply_all(writes).await;
+            writes = checkpoints;
         }
-        self.parts.projection.apply(write).await
+        self.parts.projection.apply_all(writes).await
     }
 
     async fn prepare(
@@ -346,49 +328,4 @@ impl Projector {
         sleep(RETRY).await;
         Ok(())
     }
-}
-
-/// Refuses records that a later release wrote in a format of its own. Whoever finishes records must
-/// not finish those: the later release would never see them.
-///
-/// # Errors
-/// [`ReadError::Newer`].
-pub(crate) fn check_format<'a>(
-    partition: Partition,
-    records: impl IntoIterator<Item = &'a Record>,
-) -> Result<(), ReadError> {
-    for record in records {
-        if let Err(error @ codec::DecodeError::UnknownMajor { .. }) =
-            codec::check_major(&record.body)
-        {
-            let place = format!("offset {} of partition {partition}", record.offset);
-            return Err(ReadError::Newer { place, reason: error.to_string() });
-        }
-    }
-    Ok(())
-}
-
-/// Opens a record; one that cannot be opened is counted, told and passed over, because the log
-/// keeps it and a later version can read it again.
-pub(crate) fn decode(
-    record: &Record,
-    position: Position,
-    telemetry: &Telemetry,
-) -> Option<Recorded> {
-    let fact = codec::decode_fact(&record.body);
-    let fact =
-        fact.inspect_err(|error| report_undecodable(record.offset, error, telemetry)).ok()?;
-    Some(Recorded { position, time: record.time, fact })
-}
-
-/// Opens a receipt, like [`decode`]. The fold of receipts looks at no more than whose they are, so
-/// whoever reads one is the first to learn that the rest of it cannot be read.
-pub(crate) fn decode_receipt(record: &Record, telemetry: &Telemetry) -> Option<Receipt> {
-    let receipt = codec::decode_receipt(&record.body);
-    receipt.inspect_err(|error| report_undecodable(record.offset, error, telemetry)).ok()
-}
-
-fn report_undecodable(offset: Offset, error: &codec::DecodeError, telemetry: &Telemetry) {
-    telemetry.undecodable.add(1);
-    tracing::error!(%offset, %error, "record passed over");
 }

@@ -165,6 +165,7 @@ macro_rules! projection_conformance {
                 a_claim_fences_nobody_else,
                 a_gap_is_answered_with_the_checkpoint,
                 what_is_not_applied_leaves_no_trace,
+                steps_of_several_partitions_are_each_for_itself,
                 a_write_is_stored_whole,
                 receipts_do_not_move_the_events,
                 a_restart_loses_whole_writes_at_most,

@@ -70,10 +70,11 @@ mod beyond_the_contract {
 
     #[tokio::test]
     async fn what_was_wiped_is_not_built() {
-        let projection = projection();
+        let memory = projection();
+        let projection: &dyn Projection = &memory;
         let claim = projection.claim(P0, Stream::Events).await.unwrap();
         let mut feed = projection.feed(P0).await.unwrap();
-        projection.wipe();
+        memory.wipe();
         let not_built = ProjectionError::NotBuilt(P0);
         assert_eq!(projection.view(P0, &[]).await, Err(not_built.clone()));
         assert_eq!(projection.apply(step(claim)).await, Err(not_built));
@@ -82,13 +83,14 @@ mod beyond_the_contract {
 
     #[tokio::test]
     async fn what_was_restored_goes_back_as_a_whole() {
-        let projection = projection();
+        let memory = projection();
+        let projection: &dyn Projection = &memory;
         let claim = projection.claim(P0, Stream::Events).await.unwrap();
         assert_eq!(projection.apply(step(claim)).await, Ok(Applied::Applied));
-        let snapshot = projection.snapshot();
+        let snapshot = memory.snapshot();
         let later = Claim { next: Offset(1), ..claim };
         assert_eq!(projection.apply(step(later)).await, Ok(Applied::Applied));
-        projection.restore(snapshot);
+        memory.restore(snapshot);
         let latest = Claim { next: Offset(2), ..claim };
         assert_eq!(projection.apply(step(latest)).await, Ok(Applied::Gap(Offset(1))));
         assert_eq!(projection.apply(step(later)).await, Ok(Applied::Applied));

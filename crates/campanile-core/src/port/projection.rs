@@ -266,8 +266,10 @@ pub trait ChangeFeed: Send {
 /// # Contract
 /// - `claim` fences every earlier claim of the same stream and partition, and no other; the first
 ///   claim starts at offset 0.
-/// - `apply` stores pieces, agenda, history and checkpoint in one atomic write, if the epoch is
-///   the latest claimed and `from` is the stored checkpoint; otherwise it stores nothing.
+/// - `apply_all` stores pieces, agenda, history and checkpoint of each step in one atomic write, if
+///   the epoch is the latest claimed and `from` is the stored checkpoint; otherwise it stores nothing
+///   of that step. It may store several in one write, and does so best if there is one of each
+///   partition, in their order.
 /// - `view`, `items` and `due` see one instant each: the state and the checkpoint belong together.
 /// - A partition whose events were never claimed answers [`ProjectionError::NotBuilt`], never an
 ///   empty state.
@@ -280,11 +282,9 @@ pub trait Projection: Send + Sync {
     /// [`ProjectionError`].
     async fn claim(&self, partition: Partition, stream: Stream) -> Result<Claim, ProjectionError>;
 
-    /// Stores a step of the fold.
-    ///
-    /// # Errors
-    /// [`ProjectionError`]; the step may then be stored or not, `claim` tells.
-    async fn apply(&self, write: Write) -> Result<Applied, ProjectionError>;
+    /// Stores steps of folds. Answers once per step, in order. After a [`ProjectionError`] a step may
+    /// be stored or not; `claim` tells.
+    async fn apply_all(&self, writes: Vec<Write>) -> Vec<Result<Applied, ProjectionError>>;
 
     /// Reads pieces. All keys belong to users of `partition`.
     ///
@@ -333,4 +333,15 @@ pub trait Projection: Send + Sync {
     /// # Errors
     /// [`ProjectionError`].
     async fn feed(&self, partition: Partition) -> Result<Box<dyn ChangeFeed>, ProjectionError>;
+}
+
+impl dyn Projection + '_ {
+    /// Stores one step, as [`Projection::apply_all`] does.
+    ///
+    /// # Errors
+    /// [`ProjectionError`]; the step may then be stored or not, `claim` tells.
+    pub async fn apply(&self, write: Write) -> Result<Applied, ProjectionError> {
+        let silent = || ProjectionError::Unavailable { reason: "it gave no answer".into() };
+        self.apply_all(vec![write]).await.pop().ok_or_else(silent)?
+    }
 }

@@ -188,11 +188,11 @@ impl Table {
         Some(bulk.gather(partition, fill).inspect_err(|error| self.note(error)))
     }
 
-    /// Writes `changes` of `partition` in one piece; `None`: of several, of which nobody reads. A
-    /// process that dies afterwards has written them.
+    /// Writes `changes` of `partitions`, which are in order, in one piece. Nobody reads any others
+    /// that they are of. A process that dies afterwards has written them.
     pub(super) fn write(
         &self,
-        partition: Option<Partition>,
+        partitions: &[Partition],
         changes: impl IntoIterator<Item = (Vec<u8>, Option<Vec<u8>>)>,
     ) -> fjall::Result<()> {
         let mut batch = self.database.batch().durability(Some(PersistMode::Buffer));
@@ -202,8 +202,12 @@ impl Table {
                 None => batch.remove(&self.keyspace, key),
             }
         }
-        let lock = partition.and_then(|it| self.partitions.get(usize::from(it.0)));
-        let alone = lock.map(|lock| lock.write().unwrap_or_else(PoisonError::into_inner));
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let locks = partitions.iter().filter_map(|it| self.partitions.get(usize::from(it.0)));
+        let alone: Vec<_> =
+            locks.map(|lock| lock.write().unwrap_or_else(PoisonError::into_inner)).collect();
         let committed = batch.commit();
         drop(alone);
         let written = committed.and_then(|()| self.seal());

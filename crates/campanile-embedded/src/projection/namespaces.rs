@@ -245,7 +245,7 @@ impl Shelf {
             }
         }
         let changes = changes.into_iter().map(|(key, value)| (key, Some(value)));
-        new.write(None, changes).map_err(failed)?;
+        new.write(&[], changes).map_err(failed)?;
         new.sync().map_err(failed)
     }
 }

@@ -51,16 +51,17 @@ impl Step for Served<'_> {
     }
 }
 
-/// Writes a step, and turns the partition's folds into what they are after it. Nothing is stored
-/// under the keys that are `absent`.
-pub(super) fn apply(
+/// The changes of a step, and the partition's folds turned into what they are after it. Nothing is
+/// stored under the keys that are `absent`. Of a table that is built at once they are gathered
+/// already, and none are left to be written.
+pub(super) fn changes(
     table: &Table,
     folds: &mut Folds,
     write: &Write,
     absent: &FxHashSet<PieceKey>,
-) -> Result<(), ProjectionError> {
+) -> Result<Changes, ProjectionError> {
     if let Some(gathered) = table.gather(write.partition, |part| fill(part, folds, write, absent)) {
-        return gathered;
+        return gathered.map(|()| Changes::new());
     }
     let mut step = Served { table, changes: Changes::new() };
     fill(&mut step, folds, write, absent)?;
@@ -69,7 +70,7 @@ pub(super) fn apply(
         let now = folds.of(write.stream).unwrap_or_default().time;
         drop_old(table, folds, &mut changes, write.partition, now)?;
     }
-    table.write(Some(write.partition), changes).map_err(failed)
+    Ok(changes)
 }
 
 /// Writes how far a fold is.
@@ -84,7 +85,7 @@ pub(super) fn claim(
         part.put(key.clone(), value.clone());
         Ok(())
     });
-    gathered.unwrap_or_else(|| table.write(Some(partition), [(key, value)]).map_err(failed))
+    gathered.unwrap_or_else(|| table.write(&[partition], [(key, value)]).map_err(failed))
 }
 
 fn fill(

@@ -205,6 +205,7 @@ async fn fold(store: &Store) {
                 agenda: Vec::new(),
                 history,
             };
+            let projection: &dyn Projection = &*projection;
             assert_eq!(projection.apply(write).await, Ok(Applied::Applied));
             next = end;
             say(&format!("folded {next}"));

@@ -18,7 +18,7 @@ use super::takeover::Takeover;
 use super::view::View;
 use super::{Deliverer, Wake, load};
 use crate::planted::{Bug, Planted};
-use crate::projector::check_format;
+use crate::projector::open::check_format;
 
 /// Batches of a partition that wait while the state for the first is read.
 const BATCHES: usize = 2;

@@ -9,7 +9,7 @@ use super::backlog::{Kind, Part, Pending};
 use super::catch_up::AT_ONCE;
 use super::intake::Intake;
 use super::{Deliverer, LOG_RESTS};
-use crate::projector::{check_format, decode};
+use crate::projector::open::{check_format, decode};
 use crate::tasks::sleep;
 
 /// Deliveries of a backlog under way before it is given no more of what another one reads. More than

@@ -11,7 +11,7 @@ use campanile_core::{Event, NotificationId, Position, Recorded, RequestKey, User
 use campanile_proto::codec::{Heading, heading_of_post};
 
 use super::view::View;
-use crate::projector::decode;
+use crate::projector::open::decode;
 use crate::telemetry::Telemetry;
 
 /// A record that was read.

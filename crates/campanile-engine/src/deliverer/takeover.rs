@@ -11,7 +11,7 @@ use campanile_core::{AgendaEntry, Due, Offset, Partition, Position, Recorded, Sw
 
 use super::intake::Intake;
 use super::{Deliverer, Parts, Wake};
-use crate::projector::decode;
+use crate::projector::open::decode;
 use crate::tasks::sleep;
 
 /// The longest wait until a partition is read as far as it went when it was taken over.

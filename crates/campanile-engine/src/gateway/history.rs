@@ -11,7 +11,7 @@ use super::Gateway;
 use crate::edge::{Target, Whom};
 use crate::pieces::Pieces;
 use crate::planted::Planted;
-use crate::projector::{decode, decode_receipt};
+use crate::projector::open::{decode, decode_receipt};
 use crate::{Error, RequestContext};
 
 /// Records of one user that a question about the past reads at most.

@@ -9,7 +9,7 @@ use campanile_core::{
 use futures::stream::{self, StreamExt};
 
 use super::Gateway;
-use crate::projector::decode;
+use crate::projector::open::decode;
 use crate::seal::Places;
 use crate::{Error, RequestContext};
 

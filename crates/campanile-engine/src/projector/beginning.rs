@@ -10,7 +10,7 @@ use campanile_core::port::{
 };
 use campanile_core::{Changes, Offset, Partition, Position, Timestamp, found_under};
 
-use super::decode;
+use super::open::decode;
 use crate::planted::{Bug, Planted};
 use crate::telemetry::Telemetry;
 

@@ -10,7 +10,7 @@ use campanile_core::port::{
 use campanile_core::{Generation, Position, Recorded, found_under, touches};
 use campanile_proto::codec;
 
-use super::{decode, report_undecodable};
+use super::open::{decode, report_undecodable};
 use crate::pieces::{Pieces, keep_until};
 use crate::telemetry::Telemetry;
 

@@ -13,7 +13,7 @@ use super::{Parts, START};
 use crate::pieces::Pieces;
 use crate::planted::Planted;
 use crate::projector::beginning::{Beginning, Trouble};
-use crate::projector::check_format;
+use crate::projector::open::check_format;
 use crate::projector::step::Steps;
 use crate::tasks::Shutdown;
 

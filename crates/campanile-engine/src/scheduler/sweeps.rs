@@ -18,7 +18,7 @@ use campanile_core::{
 use campanile_proto::codec;
 
 use super::{BATCH, Scheduler};
-use crate::projector::decode;
+use crate::projector::open::decode;
 
 /// Items looked at in one step at most.
 const STEP: usize = 1024;

@@ -169,6 +169,43 @@ pub async fn receipts_do_not_move_the_events(factory: &impl ProjectionFactory) {
     events.put(events.nothing()).await;
 }
 
+/// Steps that are stored together are each for itself, in whatever order they come.
+pub async fn steps_of_several_partitions_are_each_for_itself(factory: &impl ProjectionFactory) {
+    let open = factory.create(LOG).await;
+    let mut writers = Vec::new();
+    for partition in [0, 1, 2, 3] {
+        writers.push(Writer::of(open.projection(), Partition(partition), Stream::Events).await);
+    }
+    drop(Writer::of(open.projection(), Partition(1), Stream::Events).await);
+    let (event, gap) = (posted("a").of(user(0)).event(START), Offset(5));
+    let first = writers[0].fold(user(0), event);
+    let key = first.pieces[0].key;
+    let after = Write { from: first.to, to: first.to.next(), ..writers[0].nothing() };
+    let steps = vec![
+        first,
+        writers[1].nothing(),
+        Write { from: gap, to: gap.next(), ..writers[2].nothing() },
+        writers[3].nothing(),
+        after,
+    ];
+    let applied = open.projection().apply_all(steps).await;
+    let expected = [
+        Ok(Applied::Applied),
+        Ok(Applied::Fenced),
+        Ok(Applied::Gap(Offset(0))),
+        Ok(Applied::Applied),
+        Ok(Applied::Applied),
+    ];
+    assert_eq!(applied, expected);
+    let mut checkpoints = Vec::new();
+    for partition in [0, 1, 2, 3].map(Partition) {
+        checkpoints.push(open.projection().view(partition, &[]).await.unwrap().checkpoint.0);
+    }
+    assert_eq!(checkpoints, [2, 0, 0, 1]);
+    assert!(open.projection().view(P0, &[key]).await.unwrap().pieces[0].is_some());
+    assert_eq!(open.projection().apply_all(Vec::new()).await, []);
+}
+
 /// A restart loses a whole suffix of the writes at most, and the earlier claim is fenced.
 pub async fn a_restart_loses_whole_writes_at_most(factory: &impl ProjectionFactory) {
     let open = factory.create(LOG).await;

@@ -125,6 +125,28 @@ impl State {
         let built = built.filter(|built| built.folds.contains_key(&Stream::Events));
         built.ok_or(ProjectionError::NotBuilt(partition))
     }
+
+    fn apply(&mut self, write: Write) -> Result<Applied, ProjectionError> {
+        let (partition, stream, checkpoint) = (write.partition, write.stream, write.to);
+        let built = self.durable.get_mut(&partition);
+        let built = built.ok_or(ProjectionError::NotBuilt(partition))?;
+        let fold = built.folds.get(&stream).copied();
+        let (epoch, next) = fold.ok_or(ProjectionError::NotBuilt(partition))?;
+        if write.epoch != epoch {
+            return Ok(Applied::Fenced);
+        }
+        if write.from != next {
+            return Ok(Applied::Gap(next));
+        }
+        let users: BTreeSet<UserRef> = write.pieces.iter().map(|it| it.key.user()).collect();
+        built.store(write);
+        if stream == Stream::Events
+            && let Some(feeds) = self.feeds.get(&partition)
+        {
+            feeds.tell(checkpoint, users);
+        }
+        Ok(Applied::Applied)
+    }
 }
 
 impl Built {
@@ -192,28 +214,10 @@ impl Projection for MemoryProjection {
         Ok(Claim { epoch: *epoch, next: *next })
     }
 
-    async fn apply(&self, write: Write) -> Result<Applied, ProjectionError> {
+    async fn apply_all(&self, writes: Vec<Write>) -> Vec<Result<Applied, ProjectionError>> {
         let _others_may_write = self.writers.read().await;
         let mut state = self.lock();
-        let (partition, stream, checkpoint) = (write.partition, write.stream, write.to);
-        let built = state.durable.get_mut(&partition);
-        let built = built.ok_or(ProjectionError::NotBuilt(partition))?;
-        let fold = built.folds.get(&stream).copied();
-        let (epoch, next) = fold.ok_or(ProjectionError::NotBuilt(partition))?;
-        if write.epoch != epoch {
-            return Ok(Applied::Fenced);
-        }
-        if write.from != next {
-            return Ok(Applied::Gap(next));
-        }
-        let users: BTreeSet<UserRef> = write.pieces.iter().map(|it| it.key.user()).collect();
-        built.store(write);
-        if stream == Stream::Events
-            && let Some(feeds) = state.feeds.get(&partition)
-        {
-            feeds.tell(checkpoint, users);
-        }
-        Ok(Applied::Applied)
+        writes.into_iter().map(|write| state.apply(write)).collect()
     }
 
     async fn view(

@@ -37,25 +37,15 @@ impl SimProjection {
         }
         Ok(())
     }
-}
 
-#[async_trait]
-impl Projection for SimProjection {
-    async fn claim(&self, partition: Partition, stream: Stream) -> Result<Claim, ProjectionError> {
-        self.reach().await?;
-        let claim = self.inner.claim(partition, stream).await?;
-        let (who, stream, next) = (self.who, stream.name(), claim.next);
-        self.stage.note(format_args!("{who} claims {stream} {partition} at {next}"));
-        Ok(claim)
-    }
-
-    async fn apply(&self, write: Write) -> Result<Applied, ProjectionError> {
+    /// A role may die, or fail to hear, between two steps that are stored together.
+    async fn step(&self, write: Write) -> Result<Applied, ProjectionError> {
         if self.stage.is_open(Fault::ProjectorLags) {
             self.stage.dawdle(200, 15_000).await;
         }
         self.reach().await?;
         let Write { partition, stream, from, to, .. } = write;
-        let applied = self.inner.apply(write).await?;
+        let applied = (&self.inner as &dyn Projection).apply(write).await?;
         let (who, stream) = (self.who, stream.name());
         if from < to || applied != Applied::Applied {
             let line = format_args!("{who} folds {stream} {partition} {from}..{to}: {applied:?}");
@@ -71,6 +61,25 @@ impl Projection for SimProjection {
             return Err(unavailable());
         }
         Ok(applied)
+    }
+}
+
+#[async_trait]
+impl Projection for SimProjection {
+    async fn claim(&self, partition: Partition, stream: Stream) -> Result<Claim, ProjectionError> {
+        self.reach().await?;
+        let claim = self.inner.claim(partition, stream).await?;
+        let (who, stream, next) = (self.who, stream.name(), claim.next);
+        self.stage.note(format_args!("{who} claims {stream} {partition} at {next}"));
+        Ok(claim)
+    }
+
+    async fn apply_all(&self, writes: Vec<Write>) -> Vec<Result<Applied, ProjectionError>> {
+        let mut applied = Vec::with_capacity(writes.len());
+        for write in writes {
+            applied.push(self.step(write).await);
+        }
+        applied
     }
 
     async fn view(

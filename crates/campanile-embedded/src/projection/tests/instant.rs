@@ -33,7 +33,7 @@ fn a_write_is_seen_whole_while_memory_goes_to_files() {
             for round in (0_u64..).take_while(|_| goes_on()) {
                 let value = round.to_be_bytes().to_vec();
                 let changes = keys_of_a_write().map(|key| (key, Some(value.clone())));
-                table.write(Some(P0), changes).unwrap();
+                table.write(&[P0], changes).unwrap();
             }
         });
         let reader = scope.spawn(|| {

@@ -38,8 +38,12 @@ pub(super) fn step(claim: Claim, time: Timestamp) -> Write {
     }
 }
 
-pub(super) async fn put(projection: &EmbeddedProjection, write: Write, claim: &mut Claim) {
+pub(super) async fn put(projection: &dyn Projection, write: Write, claim: &mut Claim) {
     claim.next = write.to;
+    applied(projection, write).await;
+}
+
+async fn applied(projection: &dyn Projection, write: Write) {
     assert_eq!(projection.apply(write).await, Ok(Applied::Applied));
 }
 
@@ -108,12 +112,12 @@ async fn an_item_goes_once_it_was_stored_with_its_end_or_after_its_time() {
     let ended = Item { ended: Some(Ended::Expired), ..open.clone() };
     for (last, time) in [(&ended, START), (&open, seconds(10))] {
         for write in [pieces(START, &open), pieces(time, last)] {
-            assert_eq!(projection.apply(write).await, Ok(Applied::Applied));
+            applied(projection, write).await;
             assert_eq!(listed(projection).await, 1);
         }
         for time in [seconds(20), seconds(30)] {
             let write = Write { pieces: Vec::new(), ..pieces(time, &open) };
-            assert_eq!(projection.apply(write).await, Ok(Applied::Applied));
+            applied(projection, write).await;
         }
         assert_eq!(listed(projection).await, 0);
     }

@@ -11,7 +11,7 @@ use campanile_core::{
 
 use super::DeadLetterFilter;
 use crate::gateway::Gateway;
-use crate::projector::decode_receipt;
+use crate::projector::open::decode_receipt;
 use crate::seal::Places;
 use crate::{Error, RequestContext};
 

@@ -13,7 +13,7 @@ use super::DeadLetter;
 use super::find::Letter;
 use crate::Error;
 use crate::gateway::Gateway;
-use crate::projector::decode_receipt;
+use crate::projector::open::decode_receipt;
 
 /// Receipts of one item that are looked through for another end of the same delivery.
 const MOST_RECEIPTS: usize = 256;

@@ -1,0 +1,117 @@
+//! What a projector takes from its group: as much of all partitions as can be folded in one go.
+//!
+//! A step has its price, whatever is in it: calls, locks, a write. So what came for several
+//! partitions is stored together.
+
+use std::collections::BTreeMap;
+use std::mem;
+
+use campanile_core::Partition;
+use campanile_core::port::{GroupEvent, GroupReader, Progress, ReadError, Record};
+use futures::future::FutureExt;
+
+use super::open::check_format;
+use super::{Projector, STEP};
+
+/// Records by partition, in their order.
+type Batches = BTreeMap<Partition, Vec<Record>>;
+
+impl Projector {
+    /// Takes what the log has by now, beginning with `first`, and folds it. Answers whether that was
+    /// all: it takes a bounded number of records.
+    pub(super) async fn read(
+        &mut self,
+        first: Result<GroupEvent, ReadError>,
+        reader: &mut dyn GroupReader,
+    ) -> Result<bool, ReadError> {
+        let mut batches = Batches::new();
+        let mut next = Some(first);
+        while let Some(event) = next {
+            match event {
+                Ok(GroupEvent::Records { partition, records }) => {
+                    batches.entry(partition).or_default().extend(records);
+                    if batches.values().map(Vec::len).sum::<usize>() >= STEP {
+                        self.fold_all(batches, reader).await?;
+                        return Ok(false);
+                    }
+                }
+                Ok(change) => {
+                    self.fold_all(mem::take(&mut batches), reader).await?;
+                    self.on_change(change, reader).await?;
+                }
+                Err(ReadError::Unavailable { reason }) => {
+                    Self::wait_for_log(&reason).await;
+                    break;
+                }
+                Err(error) => return Err(error),
+            }
+            next = reader.next().now_or_never();
+        }
+        self.fold_all(batches, reader).await?;
+        Ok(true)
+    }
+
+    /// Folds records of assigned partitions: a step of each at once, and then what that left.
+    async fn fold_all(
+        &mut self,
+        batches: Batches,
+        reader: &mut dyn GroupReader,
+    ) -> Result<(), ReadError> {
+        if batches.is_empty() {
+            return Ok(());
+        }
+        let mut writes = Vec::with_capacity(batches.len());
+        for (partition, records) in &batches {
+            let step: Vec<_> = records.iter().take(STEP).collect();
+            let (Some(first), Some(last)) = (step.first(), step.last()) else { continue };
+            let lane = self.lanes.get(partition).copied();
+            let Some(lane) = lane.filter(|lane| lane.next == first.offset) else { continue };
+            let to = last.offset.next();
+            check_format(*partition, step.iter().copied())?;
+            // A projection that does not answer is asked again by itself.
+            writes.extend(self.prepare(*partition, lane, &step, to).await);
+        }
+        let steps: Vec<_> = writes.iter().map(|write| (write.partition, write.to)).collect();
+        for ((partition, to), applied) in steps.into_iter().zip(self.apply(writes).await) {
+            self.advance(partition, to, applied).await?;
+        }
+        for (partition, records) in &batches {
+            self.fold(*partition, records).await?;
+        }
+        self.commit(batches.into_keys(), reader).await;
+        Ok(())
+    }
+
+    /// Takes note of a change of what it owns.
+    async fn on_change(
+        &mut self,
+        change: GroupEvent,
+        reader: &mut dyn GroupReader,
+    ) -> Result<(), ReadError> {
+        match change {
+            GroupEvent::Assigned { progress } => {
+                self.claim(progress.partition).await?;
+                self.catch_up(progress.partition, progress.next).await?;
+            }
+            GroupEvent::Revoking { partition, .. } => self.commit([partition], reader).await,
+            GroupEvent::Lost(partition) => drop(self.lanes.remove(&partition)),
+            GroupEvent::Records { .. } => {}
+        }
+        Ok(())
+    }
+
+    /// The group's progress is a hint: losing it costs nothing, so a failure is only worth a log
+    /// line.
+    async fn commit(
+        &self,
+        partitions: impl IntoIterator<Item = Partition>,
+        reader: &mut dyn GroupReader,
+    ) {
+        let progress =
+            |partition| self.lanes.get(&partition).map(|lane| Progress::from(partition, lane.next));
+        let done: Vec<_> = partitions.into_iter().filter_map(progress).collect();
+        if let Err(error) = reader.commit(&done).await {
+            tracing::debug!(%error, "projector progress not committed");
+        }
+    }
+}
