@@ -9,6 +9,7 @@ mod bulk;
 mod database;
 mod feed;
 mod fold;
+mod history;
 mod history_filter;
 mod joint;
 mod keys;
@@ -345,7 +346,7 @@ impl Projection for EmbeddedProjection {
     ) -> Result<Vec<RecordRef>, ProjectionError> {
         self.call(move |shared| {
             let floors = &shared.options.floors;
-            shared.with_table(|table, _| read::history(table, floors, partition, user, query))
+            shared.with_table(|table, _| history::read(table, floors, partition, user, query))
         })
         .await
     }

@@ -26,7 +26,7 @@ use crate::floors::Floors;
 use crate::projection::history_filter::HistoryFilter;
 
 /// The format of keys and values; another one is built anew.
-const FORMAT: &[u8; 8] = b"CAMPPRJ1";
+const FORMAT: &[u8; 8] = b"CAMPPRJ2";
 /// Background threads that write and merge files. With two, one of them spins while the other
 /// merges (fjall 3.1 sends itself the message that it leaves to the other).
 const WORKERS: usize = 1;

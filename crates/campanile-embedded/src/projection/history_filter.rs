@@ -8,7 +8,7 @@ use std::sync::Arc;
 use fjall::LsmError;
 use fjall::compaction::filter::{CompactionFilter, Context, Factory, ItemAccessor, Verdict};
 
-use super::keys;
+use super::history;
 use crate::floors::Floors;
 
 /// Makes a filter for each merge.
@@ -34,8 +34,13 @@ impl Factory for HistoryFilter {
 
 impl CompactionFilter for HistoryFilter {
     fn filter_item(&mut self, item: ItemAccessor<'_>, _: &Context) -> Result<Verdict, LsmError> {
-        let is_dropped = keys::read_history(item.key())
-            .is_some_and(|(partition, record)| !self.floors.is_kept(partition, record));
+        let is_kept = |(partition, record)| self.floors.is_kept(partition, record);
+        let key = item.key();
+        if history::first(key).is_none_or(is_kept) {
+            return Ok(Verdict::Keep);
+        }
+        let value = item.value()?;
+        let is_dropped = history::last(key, &value).is_some_and(|record| !is_kept(record));
         Ok(if is_dropped { Verdict::Remove } else { Verdict::Keep })
     }
 }

@@ -10,16 +10,17 @@
 //!   Change   user 16 · offset of the latest change u64 · id 16     → nothing
 //!   Keep     until u64 · kind u8 · the rest of a piece's key       → nothing; not of open items
 //!   Due      at u64 · user 16 · what                               → app length u8 · app · entry
-//!   History  user 16 · stream u8 · offset u64                      → id 16, or nothing
+//!   History  user 16 · stream u8 · offset u64                      → id 16 · other records; or nothing
 //! 0xffff · 0                                                       → which log it is a fold of
 //!
+//! other records: how far each is from the first, u16, in order
 //! a piece: keep until u64 (the largest: forever) · offset of the latest change u64 · encoded piece
 //! ```
 //!
 //! Numbers are big-endian, so that keys sort as numbers do.
 
 use bytes::{Buf, BufMut, Bytes};
-use campanile_core::port::{PieceKey, RecordRef, Stream};
+use campanile_core::port::{PieceKey, Stream};
 use campanile_core::{
     AgendaEntry, DeliveryKind, Due, NotificationId, Offset, Partition, Timestamp, UserRef,
 };
@@ -191,28 +192,6 @@ pub(super) fn read_due(key: &[u8]) -> Option<(Timestamp, UserRef)> {
     let mut user = [0; 16];
     rest.try_copy_to_slice(&mut user).ok()?;
     Some((at, UserRef::from_bytes(user)))
-}
-
-pub(super) fn history(partition: Partition, user: UserRef, record: RecordRef) -> Vec<u8> {
-    let mut key = user_prefix(partition, Kind::History, user);
-    key.put_u8(stream_number(record.stream));
-    key.put_u64(record.offset.0);
-    key
-}
-
-/// The partition and the record that a key made by [`history`] names; `None` for other keys.
-pub(super) fn read_history(mut key: &[u8]) -> Option<(Partition, RecordRef)> {
-    let partition = Partition(key.try_get_u16().ok()?);
-    if key.try_get_u8().ok()? != Kind::History as u8 {
-        return None;
-    }
-    let mut rest = key.get(16..)?;
-    let stream = match rest.try_get_u8().ok()? {
-        0 => Stream::Events,
-        1 => Stream::Receipts,
-        _ => return None,
-    };
-    Some((partition, RecordRef { stream, offset: Offset(rest.try_get_u64().ok()?) }))
 }
 
 /// The value of a piece.

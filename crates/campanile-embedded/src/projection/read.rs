@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use campanile_core::port::{
-    DueEntry, HistoryQuery, ItemOrder, ItemQuery, Items, Piece, PieceKey, ProjectionError,
-    RecordRef, Stream, Views,
+    DueEntry, ItemOrder, ItemQuery, Items, Piece, PieceKey, ProjectionError, Stream, Views,
 };
 use campanile_core::{AppId, Item, Offset, Partition, Timestamp, UserRef};
 use campanile_proto::codec;
@@ -14,7 +13,6 @@ use fjall::{Readable, Snapshot, UserValue};
 use super::database::{Table, failed};
 use super::fold::{Fold, Folds};
 use super::keys::{self, Kind};
-use crate::floors::Floors;
 
 /// The next event to fold.
 ///
@@ -91,40 +89,6 @@ pub(super) fn items(
     Ok(Items { checkpoint, items, more: false })
 }
 
-pub(super) fn history(
-    table: &Table,
-    floors: &Floors,
-    partition: Partition,
-    user: UserRef,
-    query: HistoryQuery,
-) -> Result<Vec<RecordRef>, ProjectionError> {
-    let snapshot = table.snapshot(partition).map_err(failed)?;
-    checkpoint_at(table, &snapshot, partition)?;
-    let mut records = Vec::new();
-    for stream in Stream::ALL {
-        if query.stream.is_some_and(|wanted| wanted != stream) {
-            continue;
-        }
-        let first = RecordRef { stream, offset: query.from };
-        let last = RecordRef { stream, offset: Offset(u64::MAX) };
-        let from = keys::history(partition, user, first);
-        let to = keys::after(keys::history(partition, user, last));
-        for entry in snapshot.range(&table.keyspace, from..to) {
-            if records.len() >= query.limit {
-                return Ok(records);
-            }
-            let (key, about) = entry.into_inner().map_err(failed)?;
-            let (_, record) =
-                keys::read_history(&key).ok_or_else(|| damaged("a key cannot be read"))?;
-            let is_wanted = query.of.is_none_or(|id| *about == *id.as_bytes());
-            if is_wanted && floors.is_kept(partition, record) {
-                records.push(record);
-            }
-        }
-    }
-    Ok(records)
-}
-
 /// What is due; moves the floor of `folds`, which the caller has locked.
 pub(super) fn due(
     table: &Table,
@@ -176,6 +140,6 @@ pub(super) fn piece(value: &[u8]) -> Result<Piece, ProjectionError> {
     codec::decode_piece(&encoded).map_err(|error| damaged(&error.to_string()))
 }
 
-fn damaged(reason: &str) -> ProjectionError {
+pub(super) fn damaged(reason: &str) -> ProjectionError {
     ProjectionError::Damaged { reason: reason.to_owned() }
 }

@@ -12,6 +12,7 @@ use rustc_hash::FxHashSet;
 
 use super::database::{Table, failed};
 use super::fold::{Fold, Folds};
+use super::history;
 use super::keys::{self, Kind};
 
 /// How many pieces one step drops at most: about what a step of the projector adds.
@@ -101,10 +102,7 @@ fn fill(
     for entry in &write.agenda {
         put_agenda(step, folds, partition, entry);
     }
-    for (user, item, record) in &write.history {
-        let about = item.map_or_else(Vec::new, |id| id.as_bytes().to_vec());
-        step.put(keys::history(partition, *user, *record), Some(about));
-    }
+    history::put(step, partition, &write.history);
     let fold = folds.of(write.stream);
     let after = fold.unwrap_or_default().after(write);
     *fold = Some(after);

@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use campanile_core::port::{
-    Applied, Claim, HistoryQuery, ItemOrder, ItemQuery, Piece, PieceKey, PieceWrite, RecordRef,
-    Write,
+    Applied, Claim, ItemOrder, ItemQuery, Piece, PieceKey, PieceWrite, Write,
 };
 use campanile_core::{Ended, Item, NotificationId, Offset, Timestamp};
 use campanile_testkit::scenario::posted;
@@ -121,33 +120,6 @@ async fn an_item_goes_once_it_was_stored_with_its_end_or_after_its_time() {
         }
         assert_eq!(listed(projection).await, 0);
     }
-}
-
-#[tokio::test]
-async fn history_of_dropped_records_is_hidden_and_then_gone() {
-    let dir = TempDir::new().unwrap();
-    let options = options(&LOG, None);
-    let floors = options.floors.clone();
-    let place = dir.path().join("projection");
-    let (projection, _) = EmbeddedProjection::open(&place, LOG, options, None).unwrap();
-    let mut claim = projection.claim(P0, Stream::Events).await.unwrap();
-    let record = |offset| RecordRef { stream: Stream::Events, offset: Offset(offset) };
-    let history = (0..100).map(|offset| (user(0), None, record(offset))).collect();
-    let write = Write { history, ..step(claim, START) };
-    put(&projection, write, &mut claim).await;
-    floors.set(0, 60);
-    let found = projection.history(P0, user(0), HistoryQuery::default()).await.unwrap();
-    assert_eq!(found, (60..100).map(record).collect::<Vec<_>>());
-    // With the floor back, the merge is all that can have removed them.
-    {
-        let open = projection.shared.table.read().unwrap();
-        let keyspace = &open.table.as_ref().unwrap().keyspace;
-        keyspace.rotate_memtable_and_wait().unwrap();
-        keyspace.major_compact().unwrap();
-    }
-    floors.set(0, 0);
-    let found = projection.history(P0, user(0), HistoryQuery::default()).await.unwrap();
-    assert_eq!(found, (60..100).map(record).collect::<Vec<_>>());
 }
 
 #[tokio::test]
