@@ -3,10 +3,10 @@
 //! A few, and the same ones all the time: threads that come and go leave the memory they worked
 //! with behind, each its share.
 
+use std::collections::VecDeque;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use tokio::sync::{Semaphore, oneshot};
@@ -18,9 +18,22 @@ type Job = Box<dyn FnOnce() + Send>;
 
 /// A few threads. They end when it is dropped, after what they are at.
 pub(crate) struct Threads {
-    jobs: SyncSender<Job>,
-    /// As many as there is room for in `jobs`. Each goes with its job.
+    queue: Arc<Queue>,
+    /// As many as may be in the queue. Each goes with its job.
     room: Arc<Semaphore>,
+}
+
+/// What is to be done. A job wakes one thread, and no other.
+#[derive(Default)]
+struct Queue {
+    state: Mutex<State>,
+    filled: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    jobs: VecDeque<Job>,
+    is_closed: bool,
 }
 
 impl Threads {
@@ -29,13 +42,12 @@ impl Threads {
     /// # Errors
     /// If the system gives no thread.
     pub(crate) fn start(name: &str, count: usize) -> io::Result<Self> {
-        let (jobs, todo) = sync_channel(WAITING);
-        let todo: Arc<Mutex<Receiver<Job>>> = Arc::new(Mutex::new(todo));
+        let threads = Self { queue: Arc::default(), room: Arc::new(Semaphore::new(WAITING)) };
         for _ in 0..count {
-            let todo = todo.clone();
-            thread::Builder::new().name(name.to_owned()).spawn(move || work(&todo))?;
+            let queue = threads.queue.clone();
+            thread::Builder::new().name(name.to_owned()).spawn(move || queue.work())?;
         }
-        Ok(Self { jobs, room: Arc::new(Semaphore::new(WAITING)) })
+        Ok(threads)
     }
 
     /// Runs `work` on one of the threads; `None` if it panicked.
@@ -53,18 +65,42 @@ impl Threads {
             // Nobody may wait for it any more.
             let _unheard = tell.send(done);
         });
-        self.jobs.try_send(job).ok()?;
+        self.queue.lock().jobs.push_back(job);
+        self.queue.filled.notify_one();
         told.await.ok()
     }
 }
 
-fn work(todo: &Mutex<Receiver<Job>>) {
-    loop {
-        let job = todo.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(job) = job else { return };
-        if catch_unwind(AssertUnwindSafe(job)).is_err() {
-            tracing::error!("a call of the store panicked");
+impl Drop for Threads {
+    fn drop(&mut self) {
+        self.queue.lock().is_closed = true;
+        self.queue.filled.notify_all();
+    }
+}
+
+impl Queue {
+    fn work(&self) {
+        while let Some(job) = self.take() {
+            if catch_unwind(AssertUnwindSafe(job)).is_err() {
+                tracing::error!("a call of the store panicked");
+            }
         }
+    }
+
+    /// Waits for a job; `None` once there is none and none will come.
+    fn take(&self) -> Option<Job> {
+        let mut state = self.lock();
+        loop {
+            let job = state.jobs.pop_front();
+            if job.is_some() || state.is_closed {
+                return job;
+            }
+            state = self.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
