@@ -16,8 +16,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use campanile_core::port::{
-    Applied, Carried, Claim, Epoch, EventLog, GroupName, GroupReader, Projection, ProjectionError,
-    ReadError, ReadLimit, Record, Stream, Write,
+    Applied, Carried, Claim, Clock, Epoch, EventLog, GroupName, GroupReader, Projection,
+    ProjectionError, ReadError, ReadLimit, Record, Stream, Write,
 };
 use campanile_core::{Offset, Partition, Timestamp};
 
@@ -29,11 +29,7 @@ use crate::projector::step::Steps;
 use crate::tasks::{Shutdown, sleep};
 use crate::telemetry::Telemetry;
 
-/// How long the receipts are left alone after they were read. Only history is made of them, and of
-/// many at once it is made for much less than of each by itself.
-const REST: Duration = Duration::from_millis(100);
-/// Records folded in one write of a partition at most; with as many of all of them, no more is taken
-/// before they are folded.
+/// Records of a partition folded in one write at most.
 const STEP: usize = 512;
 /// Bytes read at once to close a gap.
 const READ_BYTES: usize = 4 << 20;
@@ -63,6 +59,8 @@ pub struct Parts {
     pub carried: Option<Arc<dyn Carried>>,
     /// The group that shares out the partitions.
     pub group: GroupName,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
     /// The counters.
     pub telemetry: Arc<Telemetry>,
     /// For tests of the tests.
@@ -122,9 +120,8 @@ impl Projector {
             }
             event = reader.next() => event,
         };
-        let is_all = self.read(event, reader).await?;
-        if is_all && self.parts.stream == Stream::Receipts {
-            sleep(REST).await;
+        if let Some(newest) = self.read(event, reader).await? {
+            self.rest(newest).await;
         }
         Ok(())
     }

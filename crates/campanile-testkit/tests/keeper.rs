@@ -80,6 +80,7 @@ impl Ground {
             stream,
             projection: projection.clone(),
             group: group(),
+            clock: self.clock.clone(),
             telemetry: self.telemetry.clone(),
             planted: Planted::default(),
         };

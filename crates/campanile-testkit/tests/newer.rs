@@ -79,6 +79,7 @@ async fn the_fold_stops_at_what_a_later_release_wrote() {
         stream: Stream::Events,
         projection: ground.projection.clone(),
         group: group(),
+        clock: ground.clock.clone(),
         telemetry: ground.telemetry.clone(),
         planted: Planted::default(),
     };

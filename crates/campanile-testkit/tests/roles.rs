@@ -43,7 +43,8 @@ struct Ground {
 
 impl Ground {
     async fn new() -> Self {
-        let events = MemoryLog::new(IDENTITY, Arc::new(TokioClock::new(START)));
+        let clock = Arc::new(TokioClock::new(START));
+        let events = MemoryLog::new(IDENTITY, clock.clone());
         let projection = Arc::new(MemoryProjection::new(IDENTITY));
         let (handle, shutdown) = Shutdown::new();
         let telemetry = Arc::new(Telemetry::default());
@@ -53,6 +54,7 @@ impl Ground {
             stream: Stream::Events,
             projection: projection.clone(),
             group: group(&events, "projector").await,
+            clock: clock.clone(),
             telemetry: telemetry.clone(),
             planted: Planted::default(),
         };

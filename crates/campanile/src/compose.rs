@@ -194,6 +194,7 @@ pub(crate) fn projector(parts: &Parts, group: Group) -> Projector {
         projection: parts.projection(),
         carried: Some(parts.store.carried()),
         group: group.group_name(),
+        clock: parts.clock.clone(),
         telemetry: parts.telemetry.clone(),
         planted: Planted::default(),
     })

@@ -83,8 +83,9 @@ impl Tower {
             let log: Arc<dyn EventLog> = Arc::new(log.clone());
             let (projection, telemetry) = (projection.clone(), telemetry.clone());
             let planted = Planted::default();
-            let carried = None;
-            let parts = Parts { log, stream, projection, carried, group, telemetry, planted };
+            let (carried, clock) = (None, Arc::new(clock.clone()));
+            let parts =
+                Parts { log, stream, projection, carried, group, clock, telemetry, planted };
             let run = Projector::new(parts).run(begun.clone());
             projectors.push(spawn(async move { run.await.unwrap() }));
         }

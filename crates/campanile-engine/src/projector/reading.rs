@@ -5,34 +5,47 @@
 
 use std::collections::BTreeMap;
 use std::mem;
+use std::time::Duration;
 
-use campanile_core::Partition;
-use campanile_core::port::{GroupEvent, GroupReader, Progress, ReadError, Record};
+use campanile_core::port::{GroupEvent, GroupReader, Progress, ReadError, Record, Stream};
+use campanile_core::{Partition, Timestamp};
 use futures::future::FutureExt;
 
 use super::open::check_format;
 use super::{Projector, STEP};
+use crate::tasks::sleep;
+
+/// With as many records of all partitions no more is taken before they are folded.
+const ROUND: usize = 2048;
+/// How long a projector of events leaves the log alone once it has folded all there is: what comes
+/// meanwhile is folded for less than each by itself. An event that comes later than that after the one
+/// before is folded at once.
+const REST: Duration = Duration::from_millis(10);
+/// The same of receipts, which nobody waits for: they make history only. An item's devices mostly
+/// answer within that time, and what a step finds about an item is stored together.
+const REST_OF_RECEIPTS: Duration = Duration::from_millis(50);
 
 /// Records by partition, in their order.
 type Batches = BTreeMap<Partition, Vec<Record>>;
 
 impl Projector {
-    /// Takes what the log has by now, beginning with `first`, and folds it. Answers whether that was
-    /// all: it takes a bounded number of records.
+    /// Takes what the log has by now, beginning with `first`, and folds it. Answers when the newest of
+    /// it was appended, unless there was more than a round takes.
     pub(super) async fn read(
         &mut self,
         first: Result<GroupEvent, ReadError>,
         reader: &mut dyn GroupReader,
-    ) -> Result<bool, ReadError> {
+    ) -> Result<Option<Timestamp>, ReadError> {
         let mut batches = Batches::new();
-        let mut next = Some(first);
+        let (mut newest, mut next) = (None, Some(first));
         while let Some(event) = next {
             match event {
                 Ok(GroupEvent::Records { partition, records }) => {
+                    newest = newest.max(records.last().map(|record| record.time));
                     batches.entry(partition).or_default().extend(records);
-                    if batches.values().map(Vec::len).sum::<usize>() >= STEP {
+                    if batches.values().map(Vec::len).sum::<usize>() >= ROUND {
                         self.fold_all(batches, reader).await?;
-                        return Ok(false);
+                        return Ok(None);
                     }
                 }
                 Ok(change) => {
@@ -48,7 +61,21 @@ impl Projector {
             next = reader.next().now_or_never();
         }
         self.fold_all(batches, reader).await?;
-        Ok(true)
+        Ok(newest)
+    }
+
+    /// Leaves the log alone for a while, unless the newest record that was folded says that it is
+    /// behind: then there is more, also if it takes a moment to be read.
+    pub(super) async fn rest(&self, newest: Timestamp) {
+        let now = self.parts.clock.now();
+        let rest = match self.parts.stream {
+            Stream::Events => REST,
+            Stream::Receipts => REST_OF_RECEIPTS,
+        };
+        // A clock that disagrees with the log's says nothing.
+        if now.since(newest).max(newest.since(now)) < rest {
+            sleep(rest).await;
+        }
     }
 
     /// Folds records of assigned partitions: a step of each at once, and then what that left.

@@ -329,8 +329,16 @@ async fn run_role(
         Role::FoldEvents | Role::FoldReceipts => {
             let log = logs.of(who, stream, &fuse);
             let carried: Option<Arc<dyn Carried>> = Some(Arc::new(ground.carried.clone()));
-            let parts =
-                projector::Parts { log, stream, projection, carried, group, telemetry, planted };
+            let parts = projector::Parts {
+                log,
+                stream,
+                projection,
+                carried,
+                group,
+                clock,
+                telemetry,
+                planted,
+            };
             projector::Projector::new(parts).run(shutdown).await
         }
         Role::Deliver | Role::DeliverToo | Role::DeliverFcm => {

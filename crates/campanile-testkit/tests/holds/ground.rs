@@ -65,6 +65,7 @@ impl Ground {
             stream: Stream::Events,
             projection: projection.clone(),
             group: GroupName("projector".to_owned()),
+            clock: clock.clone(),
             telemetry: telemetry.clone(),
             planted: Planted::default(),
         };
