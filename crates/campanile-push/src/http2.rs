@@ -116,6 +116,8 @@ impl Kept {
     /// Keeps a header in place of an earlier one of that name.
     pub(crate) fn insert(&mut self, name: &'static str, value: impl Into<String>) {
         self.0.retain(|(kept, _)| *kept != name);
+        // Most answers have one of them, and there are many answers.
+        self.0.reserve_exact(1);
         self.0.push((name, value.into()));
     }
 

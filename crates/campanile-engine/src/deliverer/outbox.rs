@@ -119,7 +119,9 @@ impl Outbox {
             parked.map(|(fact, parked)| Fact { event: Event::DeliveriesParked(parked), ..fact });
         let facts = parked.chain(std::mem::take(&mut self.retired));
         let events = facts.map(|fact| record(log, fact.user, codec::encode_fact(&fact))).collect();
-        Pages { receipts, events, settled: std::mem::take(&mut self.settled) }
+        // The next write has about as many.
+        let next = Vec::with_capacity(self.settled.len());
+        Pages { receipts, events, settled: std::mem::replace(&mut self.settled, next) }
     }
 }
 

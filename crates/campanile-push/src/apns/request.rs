@@ -62,7 +62,7 @@ pub(super) fn request<'a>(
         Field::own("apns-collapse-id", push.item.to_string()),
         Field::own(ID, uuid(push.delivery)),
     ];
-    let path = format!("/3/device/{}", token.as_str()).into();
+    let path = ["/3/device/", token.as_str()].concat().into();
     Ok(Post { authority: envelope.authority.as_str(), path, fields })
 }
 

@@ -14,8 +14,9 @@ use super::link::Link;
 
 /// What is read at a time. The longest frame, of 16 KiB and its header, always has room.
 const INPUT: usize = 32 * 1024;
-/// A buffer that grew larger is not kept.
-const KEPT: usize = 256 * 1024;
+/// A buffer that grew larger is not kept. A thousand requests, which a connection may be given at
+/// once, have room in this one.
+const KEPT: usize = 1024 * 1024;
 /// Reads in a row before others on the runtime get their turn.
 const READS: usize = 16;
 
