@@ -196,7 +196,7 @@ impl Steps {
             let due = Due::Expire { id, revision: 1 };
             let change = AgendaChange::Add(AgendaEntry { at: item.expires_at, due });
             let (key, piece) = (PieceKey::Item(user, id), Piece::Item(Arc::new(item)));
-            pieces.push(PieceWrite { key, piece, keep_until });
+            pieces.push(PieceWrite { key, piece, keep_until, is_new: true, comes_again: true });
             agenda.push(AgendaWrite { app: self.app.clone(), user, change });
             history.push((user, Some(id), RecordRef { stream, offset }));
         }

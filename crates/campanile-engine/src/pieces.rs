@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use campanile_core::port::{Piece, PieceKey};
+use campanile_core::port::{Piece, PieceKey, PieceWrite};
 use campanile_core::{Changes, Event, Limits, Offset, Recorded, State, Timestamp, apply, touches};
 use rustc_hash::FxBuildHasher;
 
@@ -28,6 +28,8 @@ struct Known {
     piece: Option<Piece>,
     /// All events before this were in it when it was read; also if they left nothing behind.
     as_of: Offset,
+    /// Whether storage may have something under the key.
+    is_stored: bool,
 }
 
 impl Pieces {
@@ -45,7 +47,27 @@ impl Pieces {
 
     /// Takes what was read, with all events before `as_of` in it.
     pub(crate) fn put(&mut self, key: PieceKey, piece: Option<Piece>, as_of: Offset) {
-        self.known.insert(key, Known { piece, as_of });
+        let is_stored = piece.is_some();
+        self.known.insert(key, Known { piece, as_of, is_stored });
+    }
+
+    /// Takes note that nothing was under the key of an item whose id was drawn for the post: nobody
+    /// could name it before, and the log has a post once.
+    pub(crate) fn put_if_drawn(&mut self, event: &Recorded, as_of: Offset) {
+        let Event::NotificationPosted(posted) = &event.fact.event else { return };
+        let key = PieceKey::Item(event.fact.user, posted.id);
+        if posted.has_drawn_id() && !self.is_known(&key) {
+            self.put(key, None, as_of);
+        }
+    }
+
+    /// What stores a piece in a step that ends at `now`; from then on it is taken for stored.
+    pub(crate) fn write(&mut self, key: PieceKey, now: Timestamp) -> Option<PieceWrite> {
+        let known = self.known.get_mut(&key)?;
+        let piece = known.piece.clone()?;
+        let is_new = !std::mem::replace(&mut known.is_stored, true);
+        let (keep_until, comes_again) = (keep_until(&piece), comes_again(&piece, now));
+        Some(PieceWrite { key, piece, keep_until, is_new, comes_again })
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -134,6 +156,13 @@ fn is_over(piece: &Piece, now: Timestamp) -> bool {
     keep_until(piece).is_some_and(|until| until < now)
 }
 
+/// Whether a piece is written again before storage need look for it: an item that has not ended is,
+/// with its end, which is on the agenda. Unless that comes too late.
+fn comes_again(piece: &Piece, now: Timestamp) -> bool {
+    let is_open = matches!(piece, Piece::Item(it) if it.revision > 0 && it.ended.is_none());
+    is_open && !is_over(piece, now)
+}
+
 /// Until when a piece must be stored; `None`: forever.
 pub(crate) fn keep_until(piece: &Piece) -> Option<Timestamp> {
     match piece {
@@ -204,6 +233,39 @@ mod tests {
         assert_eq!(fold(4), vec![]);
         assert_eq!(fold(5), vec![ITEM]);
         assert!(pieces.get(&ITEM).is_some());
+    }
+
+    #[test]
+    fn an_item_with_a_drawn_id_is_new_once_and_comes_again_while_it_is_open() {
+        let (posted, ended) = (at(1000), at(2000));
+        let mut pieces = Pieces::default();
+        let post = recorded(post(ended), 0, posted);
+        pieces.put_if_drawn(&post, Offset(0));
+        pieces.fold(&post);
+        let mut write = |now| {
+            let write = pieces.write(ITEM, now).unwrap();
+            (write.is_new, write.comes_again)
+        };
+        assert_eq!(write(posted), (true, true));
+        assert_eq!(write(posted), (false, true));
+        assert_eq!(write(ended.after(2 * Limits::REMEMBERED_AFTER)), (false, false));
+        pieces.fold(&recorded(end(ended), 1, ended));
+        let write = pieces.write(ITEM, ended).unwrap();
+        assert_eq!((write.is_new, write.comes_again), (false, false));
+    }
+
+    #[test]
+    fn an_item_that_somebody_else_named_has_to_be_read() {
+        let mut named = recorded(post(at(2000)), 0, at(1000));
+        if let Event::NotificationPosted(posted) = &mut named.fact.event {
+            posted.app_notification_id = Some("name".into());
+        }
+        let mut pieces = Pieces::default();
+        pieces.put_if_drawn(&named, Offset(0));
+        assert!(!pieces.is_known(&ITEM));
+        pieces.put(ITEM, None, Offset(0));
+        pieces.fold(&named);
+        assert!(pieces.write(ITEM, at(1000)).unwrap().is_new);
     }
 
     #[test]

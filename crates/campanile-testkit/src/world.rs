@@ -89,7 +89,7 @@ impl World {
                 Piece::Request(request) => Some(request.until),
                 Piece::Holder(holder) => Some(holder.keep_until()),
             };
-            Some(PieceWrite { key, piece, keep_until })
+            Some(PieceWrite { key, piece, keep_until, is_new: false, comes_again: false })
         };
         changed.filter_map(write).collect()
     }

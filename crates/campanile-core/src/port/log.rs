@@ -156,9 +156,9 @@ impl fmt::Display for GroupName {
 /// One stream of a log.
 ///
 /// # Contract
-/// - `append` answers once per record, in order. After `Ok` the record is durable, and visible to
-///   `read` and to every group from then on. Records of one call and partition are stored in the
-///   order given. After [`AppendError::Refused`] the record is not and never will be there.
+/// - `append` answers once per record, in order, and stores it once at most. After `Ok` the record is
+///   durable, and visible to `read` and to every group from then on. Records of one call and partition
+///   are stored in the order given. After [`AppendError::Refused`] the record is not and never will be there.
 /// - A record is visible only once it is durable, at the same offset and with the same bytes
 ///   forever.
 /// - Append times never decrease within a partition, whatever the clock does.

@@ -79,10 +79,13 @@ pub struct PieceWrite {
     pub key: PieceKey,
     /// Its value.
     pub piece: Piece,
-    /// After this time of the partition the storage may drop the piece; `None`: never. An item that
-    /// has not ended is written again when it ends, or, if that comes after this time, at that
-    /// time: storage may wait for that before it looks for the item.
+    /// After this time of the partition the storage may drop the piece; `None`: never.
     pub keep_until: Option<Timestamp>,
+    /// Certainly nothing is stored under the key before the step: storage need not look.
+    pub is_new: bool,
+    /// An item that has not ended: it is written again with its end, which may come after
+    /// `keep_until`. Storage may wait for that before it looks for the piece.
+    pub comes_again: bool,
 }
 
 /// A step of the fold of one stream of a partition: changes and checkpoint, stored together or

@@ -31,7 +31,7 @@ pub(super) fn encode(log: &LogIdentity, partition: Partition, state: &CarriedSta
     bytes.put_u16_le(partition.0);
     bytes.put_u64_le(state.as_of.0);
     bytes.put_u64_le(state.time.as_millis());
-    for PieceWrite { key, piece, keep_until } in &state.pieces {
+    for PieceWrite { key, piece, keep_until, .. } in &state.pieces {
         let mut entry = Vec::new();
         let keep_until = keep_until.map_or(FOREVER, Timestamp::as_millis);
         let kind = match key {
@@ -199,7 +199,7 @@ fn take(state: &mut CarriedState, kind: u8, mut entry: Bytes) -> Option<()> {
         _ => return None,
     };
     let keep_until = keep_until.map(Timestamp::from_millis);
-    state.pieces.push(PieceWrite { key, piece, keep_until });
+    state.pieces.push(PieceWrite { key, piece, keep_until, is_new: false, comes_again: false });
     Some(())
 }
 

@@ -38,7 +38,13 @@ fn state() -> CarriedState {
         until: Timestamp::from_millis(5000),
     };
     let key = PieceKey::Request(user, request(user, "key"));
-    let kept = |key, piece, keep_until| PieceWrite { key, piece, keep_until };
+    let kept = |key, piece, keep_until| PieceWrite {
+        key,
+        piece,
+        keep_until,
+        is_new: false,
+        comes_again: false,
+    };
     let due = Due::Expire { id, revision: 1 };
     let change = AgendaChange::Add(AgendaEntry { at: Timestamp::from_millis(7000), due });
     CarriedState {

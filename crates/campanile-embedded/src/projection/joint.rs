@@ -2,7 +2,6 @@
 
 use campanile_core::UserRef;
 use campanile_core::port::{Applied, ProjectionError, Stream, Write};
-use rustc_hash::FxHashSet;
 
 use super::database::{Table, failed};
 use super::fold::Folds;
@@ -43,11 +42,10 @@ impl Shared {
         let parts = partitions.iter().map(|partition| self.part(*partition));
         let parts: Vec<&Part> = parts.collect::<Result<_, _>>()?;
         let changes = steps.iter_mut().zip(&parts).map(|((write, folds), part)| {
-            let absent = match write.stream {
-                Stream::Events => part.known.begin(),
-                Stream::Receipts => FxHashSet::default(),
-            };
-            step::changes(table, folds, write, &absent)
+            if write.stream == Stream::Events {
+                part.known.begin();
+            }
+            step::changes(table, folds, write)
         });
         let changes: Result<Vec<_>, _> = changes.collect();
         let changes = changes.map(|changes| changes.into_iter().flatten());

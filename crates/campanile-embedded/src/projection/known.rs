@@ -1,5 +1,5 @@
 //! What is known of a partition without asking the table: users' endpoints, which everybody who
-//! reads an event asks for, and what the writer just heard not to be there.
+//! reads an event asks for.
 //!
 //! It is exact. A step ends what was known before it begins, and what was read while one was
 //! written is not taken.
@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use campanile_core::port::{Piece, PieceKey, ProjectionError, Views, Write};
 use campanile_core::{Offset, Reach, UserRef};
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 
 /// What a partition's endpoints may take in memory, about, in bytes: enough for a thousand users
 /// without any, in each of 64 partitions for 4 MB.
@@ -18,8 +18,6 @@ const REACHES: usize = 64 << 10;
 const USER: usize = 48;
 /// An endpoint.
 const ENDPOINT: usize = 256;
-/// Keys of which it is remembered that nothing is there: more than a step asks for.
-const ABSENT: usize = 4096;
 
 /// What is known of a partition.
 #[derive(Default)]
@@ -37,7 +35,6 @@ struct State {
     old: Reaches,
     /// Bytes of the young, about.
     cost: usize,
-    absent: FxHashSet<PieceKey>,
 }
 
 type Reaches = FxHashMap<UserRef, Option<Arc<Reach>>>;
@@ -76,12 +73,11 @@ impl Known {
         Ok(Views { checkpoint: found.checkpoint, pieces })
     }
 
-    /// A step of events begins. Answers which keys are certainly not there.
-    pub(super) fn begin(&self) -> FxHashSet<PieceKey> {
+    /// A step of events begins.
+    pub(super) fn begin(&self) {
         let mut state = self.lock();
         state.version += 1;
         (state.checkpoint, state.is_writing) = (None, true);
-        mem::take(&mut state.absent)
     }
 
     /// The step is stored.
@@ -151,7 +147,6 @@ impl State {
                 (PieceKey::Reach(user), Some(Piece::Reach(reach))) => {
                     self.put(*user, Some(reach.clone()));
                 }
-                (_, None) if self.absent.len() < ABSENT => drop(self.absent.insert(*key)),
                 _ => {}
             }
         }

@@ -8,7 +8,6 @@ use campanile_core::port::{
 };
 use campanile_core::{AgendaChange, NotificationId, Offset, Partition, Timestamp, UserRef};
 use campanile_proto::codec;
-use rustc_hash::FxHashSet;
 
 use super::database::{Table, failed};
 use super::fold::{Fold, Folds};
@@ -52,20 +51,18 @@ impl Step for Served<'_> {
     }
 }
 
-/// The changes of a step, and the partition's folds turned into what they are after it. Nothing is
-/// stored under the keys that are `absent`. Of a table that is built at once they are gathered
-/// already, and none are left to be written.
+/// The changes of a step, and the partition's folds turned into what they are after it. Of a table
+/// that is built at once they are gathered already, and none are left to be written.
 pub(super) fn changes(
     table: &Table,
     folds: &mut Folds,
     write: &Write,
-    absent: &FxHashSet<PieceKey>,
 ) -> Result<Changes, ProjectionError> {
-    if let Some(gathered) = table.gather(write.partition, |part| fill(part, folds, write, absent)) {
+    if let Some(gathered) = table.gather(write.partition, |part| fill(part, folds, write)) {
         return gathered.map(|()| Changes::new());
     }
     let mut step = Served { table, changes: Changes::new() };
-    fill(&mut step, folds, write, absent)?;
+    fill(&mut step, folds, write)?;
     let mut changes = step.changes;
     if write.stream == Stream::Events {
         let now = folds.of(write.stream).unwrap_or_default().time;
@@ -89,15 +86,10 @@ pub(super) fn claim(
     gathered.unwrap_or_else(|| table.write(&[partition], [(key, value)]).map_err(failed))
 }
 
-fn fill(
-    step: &mut dyn Step,
-    folds: &mut Folds,
-    write: &Write,
-    absent: &FxHashSet<PieceKey>,
-) -> Result<(), ProjectionError> {
+fn fill(step: &mut dyn Step, folds: &mut Folds, write: &Write) -> Result<(), ProjectionError> {
     let partition = write.partition;
     for piece in &write.pieces {
-        put_piece(step, folds, write, piece, absent.contains(&piece.key))?;
+        put_piece(step, folds, partition, piece)?;
     }
     for entry in &write.agenda {
         put_agenda(step, folds, partition, entry);
@@ -113,18 +105,16 @@ fn fill(
 fn put_piece(
     step: &mut dyn Step,
     folds: &mut Folds,
-    of: &Write,
+    partition: Partition,
     write: &PieceWrite,
-    is_new: bool,
 ) -> Result<(), ProjectionError> {
-    let partition = of.partition;
     let key = keys::piece(partition, &write.key);
     let keep_until = write.keep_until.map_or(FOREVER, Timestamp::as_millis);
     let changed_at = match &write.piece {
         Piece::Item(item) => item.changed_at(),
         Piece::Reach(_) | Piece::Request(_) | Piece::Holder(_) => Offset(0),
     };
-    let before = if is_new { None } else { step.head(&key).map_err(failed)? };
+    let before = if write.is_new { None } else { step.head(&key).map_err(failed)? };
     if let PieceKey::Item(user, id) = write.key {
         let listed = |at| change_key(partition, user, at, id);
         match before {
@@ -140,20 +130,13 @@ fn put_piece(
     if kept != keep_until && kept != FOREVER {
         step.put(keys::keep(partition, kept, &key), None);
     }
-    if keep_until != FOREVER && !comes_again(write, of.time) {
+    if keep_until != FOREVER && !write.comes_again {
         step.put(keys::keep(partition, keep_until, &key), Some(Vec::new()));
         folds.keep_floor = folds.keep_floor.min(keep_until);
     }
     let encoded = codec::encode_piece(&write.piece);
     step.put(key, Some(keys::piece_value(keep_until, changed_at, &encoded)));
     Ok(())
-}
-
-/// Whether there is no need to look for a piece that may be dropped: an item that has not ended is
-/// written again with its end, which is on the agenda. Unless that comes too late.
-fn comes_again(write: &PieceWrite, now: Timestamp) -> bool {
-    let is_open = matches!(&write.piece, Piece::Item(it) if it.revision > 0 && it.ended.is_none());
-    is_open && write.keep_until.is_some_and(|until| now <= until)
 }
 
 fn put_agenda(step: &mut dyn Step, folds: &mut Folds, partition: Partition, write: &AgendaWrite) {

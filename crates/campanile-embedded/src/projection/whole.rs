@@ -62,7 +62,7 @@ fn pieces(
             }
         };
         let keep_until = (keep_until != FOREVER).then(|| Timestamp::from_millis(keep_until));
-        state.pieces.push(PieceWrite { key, piece, keep_until });
+        state.pieces.push(PieceWrite { key, piece, keep_until, is_new: false, comes_again: false });
     }
     Ok(())
 }

@@ -4,14 +4,13 @@
 use std::sync::Arc;
 
 use campanile_core::port::{
-    AgendaWrite, PieceKey, PieceWrite, Projection, ProjectionError, Record, RecordRef, Stream,
-    Write,
+    AgendaWrite, PieceKey, Projection, ProjectionError, Record, RecordRef, Stream, Write,
 };
 use campanile_core::{Generation, Position, Recorded, found_under, touches};
 use campanile_proto::codec;
 
 use super::open::{decode, report_undecodable};
-use crate::pieces::{Pieces, keep_until};
+use crate::pieces::Pieces;
 use crate::telemetry::Telemetry;
 
 /// Folds records of one stream.
@@ -75,14 +74,7 @@ impl Steps {
         }
         changed.sort_unstable();
         changed.dedup();
-        write.pieces = changed
-            .into_iter()
-            .filter_map(|key| {
-                let piece = known.get(&key)?.clone();
-                let keep_until = keep_until(&piece);
-                Some(PieceWrite { key, piece, keep_until })
-            })
-            .collect();
+        write.pieces = changed.into_iter().filter_map(|key| known.write(key, write.time)).collect();
         Ok(events.len())
     }
 
@@ -93,6 +85,7 @@ impl Steps {
         events: &[Recorded],
         write: &Write,
     ) -> Result<(), ProjectionError> {
+        events.iter().for_each(|event| known.put_if_drawn(event, write.from));
         let mut keys: Vec<_> =
             events.iter().flat_map(|event| touches(event.fact.user, &event.fact.event)).collect();
         keys.retain(|key| !known.is_known(key));

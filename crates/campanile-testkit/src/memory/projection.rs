@@ -98,9 +98,14 @@ impl MemoryProjection {
     pub fn whole(&self, partition: Partition) -> Result<CarriedState, ProjectionError> {
         let state = self.lock();
         let built = state.built(partition)?;
-        let piece = |(key, (piece, keep_until)): (&PieceKey, &(Piece, Option<Timestamp>))| {
-            PieceWrite { key: *key, piece: piece.clone(), keep_until: *keep_until }
-        };
+        let piece =
+            |(key, (piece, keep_until)): (&PieceKey, &(Piece, Option<Timestamp>))| PieceWrite {
+                key: *key,
+                piece: piece.clone(),
+                keep_until: *keep_until,
+                is_new: false,
+                comes_again: false,
+            };
         let entry = |((entry, user), app): (&(AgendaEntry, UserRef), &AppId)| AgendaWrite {
             app: app.clone(),
             user: *user,
@@ -157,6 +162,8 @@ impl Built {
 
     fn store(&mut self, write: Write) {
         for piece in write.pieces {
+            let is_there = self.pieces.contains_key(&piece.key);
+            assert!(!(piece.is_new && is_there), "{:?} is there already", piece.key);
             self.pieces.insert(piece.key, (piece.piece, piece.keep_until));
         }
         for AgendaWrite { app, user, change } in write.agenda {

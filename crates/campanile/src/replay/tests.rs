@@ -163,7 +163,13 @@ async fn state_that_the_log_does_not_amount_to_is_found_and_replaced() {
         from: claim.next,
         to: claim.next,
         time: Timestamp::ZERO,
-        pieces: vec![PieceWrite { key, piece: lost, keep_until: None }],
+        pieces: vec![PieceWrite {
+            key,
+            piece: lost,
+            keep_until: None,
+            is_new: false,
+            comes_again: false,
+        }],
         agenda: vec![],
         history: vec![],
     };

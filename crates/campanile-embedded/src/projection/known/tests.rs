@@ -5,7 +5,7 @@
 use std::cell::Cell;
 
 use campanile_core::port::{Epoch, PieceWrite, Stream};
-use campanile_core::{NotificationId, Partition, Timestamp};
+use campanile_core::{Partition, Timestamp};
 
 use super::*;
 
@@ -48,7 +48,13 @@ fn a_step_brings_what_is_known_up_to_date() {
     known.begin();
     assert_eq!(known.view(&[key]), None, "nobody knows while it is written");
     let piece = Piece::Reach(reach(4));
-    let write = PieceWrite { key, piece: piece.clone(), keep_until: None };
+    let write = PieceWrite {
+        key,
+        piece: piece.clone(),
+        keep_until: None,
+        is_new: false,
+        comes_again: false,
+    };
     known.end(&step(4, vec![write]));
     let expected = Views { checkpoint: Offset(4), pieces: vec![Some(piece)] };
     assert_eq!(known.view(&[key]), Some(expected));
@@ -76,19 +82,6 @@ fn what_is_read_while_a_step_is_written_is_answered_and_not_kept() {
 }
 
 #[test]
-fn a_step_hears_what_was_found_absent_at_its_beginning_and_no_later_one_does() {
-    let known = Known::default();
-    let item =
-        |number| PieceKey::Item(user(1), NotificationId::from_bytes(u128::to_be_bytes(number)));
-    known.read(&[item(1), PieceKey::Reach(user(1))], nothing(3)).unwrap();
-    known.read(&[item(2)], nothing(3)).unwrap();
-    assert_eq!(known.begin(), FxHashSet::from_iter([item(1), item(2)]));
-    known.read(&[item(3)], nothing(3)).unwrap();
-    known.end(&step(4, Vec::new()));
-    assert_eq!(known.begin(), FxHashSet::default());
-}
-
-#[test]
 fn as_much_is_known_as_there_is_room_for_and_those_who_are_asked_for_stay() {
     let (known, first) = (Known::default(), PieceKey::Reach(user(0)));
     let keys = |numbers: std::ops::Range<u32>| -> Vec<_> {
@@ -102,8 +95,4 @@ fn as_much_is_known_as_there_is_room_for_and_those_who_are_asked_for_stay() {
     assert!((state.young.len() + state.old.len()) * USER <= REACHES);
     drop(state);
     assert_eq!(known.view(&keys(100..101)), None);
-    let items = (0..2 * ABSENT as u128).map(|it| NotificationId::from_bytes(it.to_be_bytes()));
-    let items: Vec<_> = items.map(|id| PieceKey::Item(user(0), id)).collect();
-    known.read(&items, nothing(1)).unwrap();
-    assert_eq!(known.begin().len(), ABSENT);
 }

@@ -20,7 +20,13 @@ async fn fold(projection: &EmbeddedProjection, steps: std::ops::Range<u64>) {
         let item = Item { id, as_of: Offset(number + 1), ..template() };
         let (key, piece) = (PieceKey::Item(user(0), id), Piece::Item(Arc::new(item)));
         let mut write = step(claim, START);
-        write.pieces.push(PieceWrite { key, piece, keep_until: None });
+        write.pieces.push(PieceWrite {
+            key,
+            piece,
+            keep_until: None,
+            is_new: false,
+            comes_again: false,
+        });
         put(projection, write, &mut claim).await;
     }
 }

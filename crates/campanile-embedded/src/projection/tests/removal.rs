@@ -70,6 +70,8 @@ async fn many_old_pieces_go_over_several_steps() {
             key: PieceKey::Item(user(0), item.id),
             piece: Piece::Item(Arc::new(item)),
             keep_until: Some(until(number)),
+            is_new: true,
+            comes_again: false,
         }
     });
     let write = Write { pieces: pieces.collect(), ..step(claim, START) };
@@ -88,7 +90,13 @@ async fn many_old_pieces_go_over_several_steps() {
     let mut late = step(claim, later);
     let item = Item { id: key(1), ..template };
     let (key, piece) = (PieceKey::Item(user(0), item.id), Piece::Item(Arc::new(item)));
-    late.pieces.push(PieceWrite { key, piece, keep_until: Some(until(0)) });
+    late.pieces.push(PieceWrite {
+        key,
+        piece,
+        keep_until: Some(until(0)),
+        is_new: false,
+        comes_again: false,
+    });
     put(projection, late, &mut claim).await;
     put(projection, step(claim, later.after(Duration::from_secs(1))), &mut claim).await;
     assert_eq!(listed(projection).await, 0);
@@ -103,7 +111,9 @@ async fn an_item_goes_once_it_was_stored_with_its_end_or_after_its_time() {
     let seconds = |seconds| START.after(Duration::from_secs(seconds));
     let mut pieces = |time, item: &Item| {
         let (key, piece) = (PieceKey::Item(user(0), item.id), Piece::Item(Arc::new(item.clone())));
-        let pieces = vec![PieceWrite { key, piece, keep_until: Some(until) }];
+        let comes_again = item.ended.is_none() && time < until;
+        let keep_until = Some(until);
+        let pieces = vec![PieceWrite { key, piece, keep_until, is_new: false, comes_again }];
         let write = Write { pieces, ..step(claim, time) };
         claim.next = write.to;
         write

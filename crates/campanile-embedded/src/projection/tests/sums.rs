@@ -24,7 +24,13 @@ async fn with(items: &[(u8, u64, Option<Timestamp>)]) -> Opened {
         let id = NotificationId::from_bytes([*number; 16]);
         let item = Item { id, as_of: Offset(*offset), ..template() };
         let (key, piece) = (PieceKey::Item(user(0), id), Piece::Item(Arc::new(item)));
-        write.pieces.push(PieceWrite { key, piece, keep_until: *keep_until });
+        write.pieces.push(PieceWrite {
+            key,
+            piece,
+            keep_until: *keep_until,
+            is_new: false,
+            comes_again: false,
+        });
     }
     put(&opened.projection, write, &mut claim).await;
     opened
