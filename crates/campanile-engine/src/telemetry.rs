@@ -90,7 +90,7 @@ telemetry! {
     /// Times a partition's receipts were dropped from the log before they were folded: histories
     /// lack them.
     projector_receipts_missed: Counter,
-    /// Records that could not be read as events and were passed over.
+    /// Records that could not be read, and were passed over: counted by each who tried.
     undecodable: Counter,
     /// Deliveries planned.
     deliverer_planned: Counter,

@@ -15,8 +15,10 @@ use super::open::check_format;
 use super::{Projector, STEP};
 use crate::tasks::sleep;
 
-/// With as many records of all partitions no more is taken before they are folded.
+/// With as many records of all partitions, or as many bytes of them, no more is taken before they are
+/// folded.
 const ROUND: usize = 2048;
+const ROUND_BYTES: usize = 4 << 20;
 /// How long a projector of events leaves the log alone once it has folded all there is: what comes
 /// meanwhile is folded for less than each by itself. An event that comes later than that after the one
 /// before is folded at once.
@@ -40,13 +42,16 @@ impl Projector {
         reader: &mut dyn GroupReader,
     ) -> Result<Option<Timestamp>, ReadError> {
         let mut batches = Batches::new();
+        let (mut taken, mut bytes) = (0, 0);
         let (mut newest, mut next) = (None, Some(first));
         while let Some(event) = next {
             match event {
                 Ok(GroupEvent::Records { partition, records }) => {
                     newest = newest.max(records.last().map(|record| record.time));
+                    taken += records.len();
+                    bytes += records.iter().map(|record| record.body.len()).sum::<usize>();
                     batches.entry(partition).or_default().extend(records);
-                    if batches.values().map(Vec::len).sum::<usize>() >= ROUND {
+                    if taken >= ROUND || bytes >= ROUND_BYTES {
                         self.fold_all(batches, reader).await?;
                         return Ok(None);
                     }
