@@ -120,8 +120,8 @@ impl Projector {
             }
             event = reader.next() => event,
         };
-        if let Some(newest) = self.read(event, reader).await? {
-            self.rest(newest).await;
+        if let Some((folded, newest)) = self.read(event, reader).await? {
+            self.rest(folded, newest).await;
         }
         Ok(())
     }

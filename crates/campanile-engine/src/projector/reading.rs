@@ -19,14 +19,19 @@ use crate::tasks::sleep;
 /// folded.
 const ROUND: usize = 2048;
 const ROUND_BYTES: usize = 4 << 20;
-/// How long a projector of events leaves the log alone once it has folded all there is: what comes
-/// meanwhile is folded for less than each by itself. An event that comes later than that after the one
-/// before is folded at once.
-const REST: Duration = Duration::from_millis(10);
-/// The same of receipts, which nobody waits for: they make history only. An item's devices mostly
-/// answer within that time, and what a step finds about an item is stored together.
-const REST_OF_RECEIPTS: Duration = Duration::from_millis(50);
-/// How many rests old the newest record may be until a projector is behind. A record is not there
+/// How long a projector leaves the log alone for each record that it folded, once it has folded all
+/// there is: what comes meanwhile is folded for less than each by itself. With more than one record
+/// in that time the rests grow, up to the longest; with fewer there is none, and who looks for what
+/// was just published finds it.
+const REST_PER_RECORD: Duration = Duration::from_micros(500);
+/// Less is no rest.
+const SHORTEST_REST: Duration = Duration::from_millis(1);
+/// The longest rest from events.
+const LONGEST_REST: Duration = Duration::from_millis(10);
+/// The longest from receipts, which make history only. An item's devices mostly answer within that
+/// time, and what a step finds about an item is stored together.
+const LONGEST_REST_OF_RECEIPTS: Duration = Duration::from_millis(50);
+/// How many of its longest rests old the newest record may be until a projector is behind. A record is not there
 /// before the disk has it, and a slow disk is no reason to fold each commit by itself.
 const BEHIND: u32 = 10;
 
@@ -34,13 +39,13 @@ const BEHIND: u32 = 10;
 type Batches = BTreeMap<Partition, Vec<Record>>;
 
 impl Projector {
-    /// Takes what the log has by now, beginning with `first`, and folds it. Answers when the newest of
-    /// it was appended, unless there was more than a round takes.
+    /// Takes what the log has by now, beginning with `first`, and folds it. Answers how many records
+    /// that was, and when the newest was appended, unless there was more than a round takes.
     pub(super) async fn read(
         &mut self,
         first: Result<GroupEvent, ReadError>,
         reader: &mut dyn GroupReader,
-    ) -> Result<Option<Timestamp>, ReadError> {
+    ) -> Result<Option<(usize, Timestamp)>, ReadError> {
         let mut batches = Batches::new();
         let (mut taken, mut bytes) = (0, 0);
         let (mut newest, mut next) = (None, Some(first));
@@ -69,19 +74,22 @@ impl Projector {
             next = reader.next().now_or_never();
         }
         self.fold_all(batches, reader).await?;
-        Ok(newest)
+        Ok(newest.map(|newest| (taken, newest)))
     }
 
     /// Leaves the log alone for a while, unless the newest record that was folded says that it is
     /// behind: then there is more, also if it takes a moment to be read.
-    pub(super) async fn rest(&self, newest: Timestamp) {
+    pub(super) async fn rest(&self, folded: usize, newest: Timestamp) {
         let now = self.parts.clock.now();
-        let rest = match self.parts.stream {
-            Stream::Events => REST,
-            Stream::Receipts => REST_OF_RECEIPTS,
+        let longest = match self.parts.stream {
+            Stream::Events => LONGEST_REST,
+            Stream::Receipts => LONGEST_REST_OF_RECEIPTS,
         };
+        let folded = u32::try_from(folded).unwrap_or(u32::MAX);
+        let rest = REST_PER_RECORD.saturating_mul(folded).min(longest);
         // A clock that disagrees with the log's says nothing.
-        if now.since(newest).max(newest.since(now)) < BEHIND * rest {
+        let is_behind = now.since(newest).max(newest.since(now)) >= BEHIND * longest;
+        if rest >= SHORTEST_REST && !is_behind {
             sleep(rest).await;
         }
     }
