@@ -3,6 +3,7 @@
 //! Writes are events; reads come from the projection, or from the log where the question is about
 //! the past.
 
+mod caught_up;
 mod claims;
 mod dead_letters;
 mod endpoints;

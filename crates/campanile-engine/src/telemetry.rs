@@ -73,6 +73,8 @@ telemetry! {
     /// Registrations that were answered before the projection knew all claims of their address: who
     /// had it before is retired by the scheduler, a moment later.
     gateway_claims_unseen: Counter,
+    /// Questions about the past that were answered before the projection knew all that was durable.
+    gateway_history_unseen: Counter,
     /// Events folded by the projector.
     projector_events: Counter,
     /// Receipts folded by the projector.

@@ -4,21 +4,13 @@
 //! already is done at once, so that a phone does not ring for its former user once the
 //! registration is answered.
 
-use std::time::Duration;
-
 use campanile_core::port::{Piece, PieceKey};
 use campanile_core::{
     Address, AddressClaim, Displaced, Event, Holder, RetireReason, Timestamp, UserRef,
 };
 
 use super::Gateway;
-use crate::tasks::sleep;
 use crate::{Error, RequestContext};
-
-/// How often it is looked whether the projection knows an address's claims, and the wait between:
-/// half a second in all.
-const LOOKS: u32 = 100;
-const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// The retirement of an endpoint whose address is another's now.
 pub(crate) const fn retirement(displaced: Displaced) -> Event {
@@ -57,21 +49,13 @@ impl Gateway {
     /// further behind than a moment, what it knows.
     async fn holder(&self, address: UserRef) -> Option<Holder> {
         let partition = self.edge.events.identity().partition_of(address);
-        let claimed = self.edge.events.bounds(partition).await.ok()?.end;
-        let mut holder = None;
-        for _ in 0..LOOKS {
-            let views = self.edge.projection.view(partition, &[PieceKey::Holder(address)]).await;
-            let views = views.ok()?;
-            holder = match views.pieces.into_iter().next() {
-                Some(Some(Piece::Holder(holder))) => Some(holder),
-                _ => None,
-            };
-            if views.checkpoint >= claimed {
-                return holder;
-            }
-            sleep(LOOK_AGAIN).await;
+        if !self.is_caught_up(partition).await.ok()? {
+            self.edge.telemetry.gateway_claims_unseen.add(1);
         }
-        self.edge.telemetry.gateway_claims_unseen.add(1);
-        holder
+        let views = self.edge.projection.view(partition, &[PieceKey::Holder(address)]).await;
+        match views.ok()?.pieces.into_iter().next() {
+            Some(Some(Piece::Holder(holder))) => Some(holder),
+            _ => None,
+        }
     }
 }

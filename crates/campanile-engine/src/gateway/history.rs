@@ -165,7 +165,12 @@ impl Gateway {
         }
     }
 
+    /// A user's events, by everything that is durable now. With a projection that is further behind
+    /// than a moment, what it knows.
     pub(super) async fn events(&self, whom: &Whom) -> Result<Vec<Recorded>, Error> {
+        if !self.is_caught_up(whom.partition).await? {
+            self.edge.telemetry.gateway_history_unseen.add(1);
+        }
         let found = self.records(whom, None, Stream::Events, &*self.edge.events).await?;
         let generation = self.edge.events.identity().generation;
         let open = |record: &Record| {
