@@ -31,8 +31,8 @@ const LONGEST_REST: Duration = Duration::from_millis(10);
 /// The longest from receipts, which make history only. An item's devices mostly answer within that
 /// time, and what a step finds about an item is stored together.
 const LONGEST_REST_OF_RECEIPTS: Duration = Duration::from_millis(50);
-/// How many of its longest rests old the newest record may be until a projector is behind. A record is not there
-/// before the disk has it, and a slow disk is no reason to fold each commit by itself.
+/// How many of its longest rests old the newest record may be until a projector is behind. A record
+/// is not there before the disk has it, and a slow disk is no reason to fold each commit by itself.
 const BEHIND: u32 = 10;
 
 /// Records by partition, in their order.
